@@ -1,0 +1,1 @@
+"""MQTT behaviour: no I/O, no clock, no log."""

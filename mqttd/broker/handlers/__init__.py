@@ -1,0 +1,1 @@
+"""What the broker does on each Control Packet; mirrors ``mqttd.packets``."""

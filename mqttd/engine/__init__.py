@@ -1,0 +1,1 @@
+"""What keeps sessions, messages and retained messages."""

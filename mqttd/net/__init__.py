@@ -1,0 +1,1 @@
+"""Twisted: the only place with transports."""

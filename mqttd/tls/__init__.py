@@ -1,0 +1,1 @@
+"""TLS as a sans-I/O channel, and the contexts it runs on."""
