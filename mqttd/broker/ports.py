@@ -15,13 +15,18 @@ one rule set whether state lives in memory, in a file or on other machines:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
 
 from mqttd.broker.inflight import Flight
 from mqttd.broker.message import Message
 from mqttd.broker.subscriptions import Subscription
 from mqttd.broker.will import Will
 from mqttd.identity import ConnectRequest, Identity, Refused
+
+if TYPE_CHECKING:
+    from mqttd.broker.connection import Connection
 
 
 class Outlet(Protocol):
@@ -48,6 +53,43 @@ class Admission(Protocol):
 
     def admit(self, request: ConnectRequest, done: Callable[[Identity | Refused], None]) -> None:
         """Call ``done`` exactly once, now or later."""
+
+
+class EnhancedAuthenticator(Protocol):
+    """One authentication method of MQTT 5 enhanced authentication (4.12)."""
+
+    def start(self, request: ConnectRequest, data: bytes | None) -> EnhancedExchange:
+        """Begin an exchange for a CONNECT, or for a re-authentication of the same client."""
+
+
+class EnhancedExchange(Protocol):
+    """One running exchange."""
+
+    def step(
+        self, data: bytes | None, done: Callable[[bytes | Authenticated | Refused], None]
+    ) -> None:
+        """Take the client's data; answer with the next challenge, success or a refusal."""
+
+
+@attrs.frozen
+class Authenticated:
+    """A successful end of an exchange. ``data`` goes to the client with the success."""
+
+    identity: Identity
+    data: bytes | None = attrs.field(default=None, repr=False)
+
+
+class Events(Protocol):
+    """What the broker tells about its clients; for logs, metrics and audit."""
+
+    def connected(self, connection: Connection) -> None:
+        """CONNACK with success was queued."""
+
+    def disconnected(self, connection: Connection, reason: str) -> None:
+        """An admitted client is gone."""
+
+    def refused(self, connection: Connection, reason_code: int, reason: str) -> None:
+        """A connection ended before it was admitted."""
 
 
 class SessionSink(Protocol):
@@ -168,6 +210,10 @@ class Engine(Protocol):
         self, topic_filter: bytes, now: float, page: Callable[[list[Message]], None]
     ) -> None:
         """Retained Messages that match; ``page`` is called until all are given. Not for $share."""
+
+    def later(self, done: Callable[[], None]) -> None:
+        """Call ``done`` in its turn among the completions: an answer that needs nothing stored must
+        not overtake one that waits. [MQTT-4.6.0-2]"""
 
     def commit(self, now: float) -> None:
         """End of a turn: make what was asked durable and call the completions that are due."""

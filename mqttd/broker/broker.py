@@ -1,0 +1,120 @@
+"""The broker: what all connections share. Handlers are given a connection and find the rest here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import islice
+from random import Random, SystemRandom
+
+from mqttd.broker.connection import Connection
+from mqttd.broker.counters import Counters
+from mqttd.broker.limits import Limits
+from mqttd.broker.ports import (
+    Admission,
+    Engine,
+    EnhancedAuthenticator,
+    Events,
+    Outlet,
+)
+from mqttd.broker.session import Session
+from mqttd.broker.topics import check_topic_name
+from mqttd.identity import PeerInfo
+from mqttd.packets.reason_codes import ReasonCode
+
+_KNOWN_TOPICS = 50_000
+_SWEEP_SLICE = 2_000
+
+
+class Broker:
+    """Holds the engine, the limits and every live connection; has no clock of its own.
+
+    ``now`` is seconds, any epoch, never going back; the caller gives it to every entry point. The
+    caller ends each turn with :meth:`commit`.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        limits: Limits,
+        admission: Admission,
+        *,
+        events: Events | None = None,
+        enhanced: Mapping[str, EnhancedAuthenticator] | None = None,
+        rng: Random | None = None,
+    ) -> None:
+        self.engine = engine
+        self.limits = limits
+        self.admission = admission
+        self.events = events
+        self.enhanced = enhanced or {}
+        self.rng = rng or SystemRandom()
+        self.counters = Counters()
+        self.connections: set[Connection] = set()
+        self.maximum_clients = 0
+        self.now = 0.0
+        self.starved: set[Session] = set()
+        self._known_topics: dict[bytes, None] = {}
+        self._swept: list[Connection] = []
+
+    def connect(
+        self,
+        outlet: Outlet,
+        peer: PeerInfo,
+        now: float,
+        *,
+        mountpoint: str | Callable[[str | None, str], str] = "",
+        limits: Limits | None = None,
+    ) -> Connection:
+        """A Network Connection is there. ``mountpoint`` is text, or is asked with (username,
+        client_id) once they are known; a ValueError from it refuses the client."""
+        self.now = now
+        self.counters.sockets += 1
+        connection = Connection(self, outlet, peer, limits or self.limits, mountpoint)
+        self.connections.add(connection)
+        return connection
+
+    def commit(self, now: float) -> None:
+        """End of a turn: the engine stores, and acknowledgements leave."""
+        self.now = now
+        self.engine.commit(now)
+        while self.starved:
+            self.starved.pop().flow()
+
+    def sweep(self, now: float) -> bool:
+        """Look at deadlines; to be called about once a second.
+
+        Works in slices: returns True when it wants to be called again soon, so that tens of
+        thousands of connections never stall the others.
+        """
+        self.now = now
+        if not self._swept:
+            self.engine.sweep(now)
+            self._swept = list(self.connections)
+        for connection in islice(self._swept, _SWEEP_SLICE):
+            connection.sweep(now)
+        del self._swept[:_SWEEP_SLICE]
+        self.commit(now)
+        return bool(self._swept)
+
+    def shut_down(self, now: float) -> None:
+        """Tell every client, and end. [MQTT 5, 3.14.2.1: 0x8B]."""
+        self.now = now
+        for connection in list(self.connections):
+            connection.close(ReasonCode.SERVER_SHUTTING_DOWN, "server shutting down")
+        self.commit(now)
+
+    def note_client(self) -> None:
+        """A client was admitted: keep the high-water mark for ``$SYS``."""
+        self.maximum_clients = max(self.maximum_clients, len(self.connections))
+
+    def check_topic(self, topic: bytes) -> None:
+        """Validate a Topic Name; what was found good is remembered, so this is one dict look-up."""
+        known = self._known_topics
+        if topic in known:
+            return
+        check_topic_name(topic, self.limits.max_topic_levels)
+        if len(known) >= _KNOWN_TOPICS:
+            known.clear()
+        # Long names are not kept: 50,000 of 64 KiB would be gigabytes.
+        if len(topic) <= 256:
+            known[topic] = None

@@ -1,0 +1,276 @@
+"""The CONNECT flow as a named list of steps, and what follows once the client is admitted."""
+
+from __future__ import annotations
+
+import math
+import string
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mqttd.broker.certificate_identity import certificate_value
+from mqttd.broker.handlers.disconnect import NEVER
+from mqttd.broker.handlers.publish import forwarded
+from mqttd.broker.keep_alive import allowance, effective_keep_alive
+from mqttd.broker.message import Message
+from mqttd.broker.ports import EngineSession
+from mqttd.broker.session import Session
+from mqttd.broker.state import State
+from mqttd.broker.topic_aliases import InboundAliases
+from mqttd.broker.will import Will
+from mqttd.identity import ConnectRequest, Identity, Refused
+from mqttd.packets.connack import Connack
+from mqttd.packets.connect import Connect
+from mqttd.packets.errors import (
+    ClientIdentifierNotValid,
+    MqttError,
+    PayloadFormatInvalid,
+)
+from mqttd.packets.properties import Properties
+from mqttd.packets.reason_codes import ReasonCode
+
+if TYPE_CHECKING:
+    from mqttd.broker.connection import Connection
+
+_ALPHABET = string.ascii_letters + string.digits
+_NOTHING = Properties()
+
+
+def take_settings(connection: Connection, packet: Connect) -> None:
+    """Remember what the client announced about itself."""
+    properties = packet.properties or _NOTHING
+    connection.level = packet.level
+    connection.bridge = packet.bridge
+    connection.clean_start = packet.clean_start
+    connection.connect = packet
+    connection.keep_alive = effective_keep_alive(packet.keep_alive, connection.limits)
+    connection.problem_information = properties.request_problem_information != 0
+    connection.max_packet_size = properties.maximum_packet_size or math.inf
+    if packet.level >= 5:
+        expiry = properties.session_expiry_interval or 0
+        connection.session_expiry = math.inf if expiry == NEVER else float(expiry)
+        connection.aliases = InboundAliases(
+            connection.limits.max_topic_alias, connection.limits.max_packet_size
+        )
+    elif not packet.clean_start:
+        connection.session_expiry = connection.limits.session_expiry_interval
+
+
+def name_client(connection: Connection, packet: Connect) -> None:
+    """Settle user name and Client Identifier: certificate first, then CONNECT's own.
+
+    Raises MqttError when a certificate identity is asked for and there is none: a client without
+    a certificate must not choose the name a certificate would have given it.
+    """
+    limits = connection.limits
+    username = packet.username
+    client_id = packet.client_id
+    certificate = connection.peer.certificate
+    if limits.peer_cert_as_username != "disabled":
+        username = certificate_value(certificate, limits.peer_cert_as_username)
+    if limits.peer_cert_as_clientid != "disabled":
+        client_id = certificate_value(certificate, limits.peer_cert_as_clientid)
+    elif limits.use_username_as_clientid and username:
+        client_id = username
+    connection.username = username
+    _check_client_id(connection, client_id)
+    connection.client_id = client_id
+
+
+def _check_client_id(connection: Connection, client_id: str) -> None:
+    limits = connection.limits
+    if len(client_id.encode()) > limits.max_clientid_len:
+        raise ClientIdentifierNotValid(
+            f"the Client Identifier is longer than {limits.max_clientid_len} bytes"
+        )
+    if connection.level == 3 and limits.strict_mode and len(client_id) > 23:
+        raise ClientIdentifierNotValid("MQTT 3.1 allows 23 characters")
+    # [MQTT-3.1.3-8] (3.1.1), and 3.1 knows no empty one at all.
+    if not client_id and (
+        connection.level == 3 or (connection.level == 4 and not connection.clean_start)
+    ):
+        raise ClientIdentifierNotValid("an empty Client Identifier needs Clean Session")
+
+
+def check_will(connection: Connection, packet: Connect) -> None:
+    """Turn the Will into a message, by the rules a PUBLISH would have. [MQTT-3.2.2-12, 13]."""
+    will = packet.will
+    if will is None:
+        return
+    limits = connection.limits
+    if will.qos > limits.max_qos_allowed:
+        raise MqttError(
+            f"the Will has QoS {will.qos}, the maximum is {limits.max_qos_allowed}",
+            ReasonCode.QOS_NOT_SUPPORTED,
+        )
+    if will.retain and not limits.retain_available:
+        raise MqttError("retain is not available", ReasonCode.RETAIN_NOT_SUPPORTED)
+    connection.broker.check_topic(will.topic)
+    if will.topic.startswith(b"$SYS/"):
+        raise MqttError("the Will names a $SYS topic", ReasonCode.NOT_AUTHORIZED)
+    properties = (will.properties or _NOTHING).copy()
+    if properties.payload_format_indicator:
+        try:
+            will.payload.decode()
+        except UnicodeDecodeError:
+            raise PayloadFormatInvalid("the Will's payload is not UTF-8") from None
+    delay = float(properties.will_delay_interval or 0)
+    expiry = properties.message_expiry_interval
+    message = Message(
+        will.topic, will.payload, will.qos, will.retain, forwarded(properties)
+    )
+    connection.will = Will(message, delay, expiry)
+
+
+def authenticate(connection: Connection, packet: Connect) -> None:
+    """Ask who this is: by the client's authentication method, or by the admission port."""
+    properties = packet.properties or _NOTHING
+    method = properties.authentication_method
+    if method is None:
+        connection.broker.admission.admit(
+            connect_request(connection), partial(_answered, connection)
+        )
+        return
+    authenticator = connection.broker.enhanced.get(method)
+    if authenticator is None:  # [MQTT-4.12.0-1]
+        raise MqttError(
+            "the Authentication Method is not known here", ReasonCode.BAD_AUTHENTICATION_METHOD
+        )
+    connection.authentication_method = method
+    connection.exchange = authenticator.start(
+        connect_request(connection), properties.authentication_data
+    )
+    connection.step_authentication(properties.authentication_data)
+
+
+STEPS = (take_settings, name_client, check_will, authenticate)
+"""What is done with a CONNECT before anybody is asked; then :func:`admitted` goes on."""
+
+
+def connect_request(connection: Connection) -> ConnectRequest:
+    """The CONNECT as authenticators see it."""
+    packet = connection.connect
+    assert packet is not None
+    return ConnectRequest(
+        client_id=connection.client_id,
+        username=connection.username,
+        password=packet.password,
+        level=connection.level,
+        clean_start=connection.clean_start,
+        keep_alive=packet.keep_alive,
+        peer=connection.peer,
+        user_properties=(packet.properties or _NOTHING).user_properties,
+    )
+
+
+def _answered(connection: Connection, answer: Identity | Refused) -> None:
+    if connection.state is not State.ADMITTING:
+        return
+    if isinstance(answer, Refused):
+        connection.refuse(answer.reason_code, answer.reason)
+    else:
+        admitted(connection, answer)
+
+
+def admitted(connection: Connection, identity: Identity, data: bytes | None = None) -> None:
+    """The client is who it says: claim its session. ``data`` ends an enhanced authentication."""
+    try:
+        _settle_identity(connection, identity)
+    except MqttError as error:
+        connection.fail(error)
+        return
+    connection.broker.engine.claim(
+        connection.client_id,
+        clean_start=connection.clean_start,
+        expiry=connection.session_expiry,
+        will=connection.will,
+        now=connection.broker.now,
+        done=partial(_claimed, connection, data),
+    )
+
+
+def _settle_identity(connection: Connection, identity: Identity) -> None:
+    connection.identity = identity
+    if identity.username is not None:
+        connection.username = identity.username
+    if identity.client_id is not None:
+        _check_client_id(connection, identity.client_id)
+        connection.client_id = identity.client_id
+    if not connection.client_id:
+        # [MQTT-3.1.3-6] [MQTT-3.1.3-7]: unique, and not to be guessed by others.
+        rng = connection.broker.rng
+        connection.client_id = "auto-" + "".join(rng.choice(_ALPHABET) for _ in range(22))
+        connection.assigned = True
+    source = connection.mountpoint_source
+    if callable(source):
+        try:
+            connection.mountpoint = source(connection.username, connection.client_id)
+        except ValueError as error:
+            raise MqttError(f"mountpoint: {error}", ReasonCode.NOT_AUTHORIZED) from None
+    else:
+        connection.mountpoint = source
+    if connection.will is not None:
+        message = connection.will.message
+        message.topic = connection.mountpoint.encode() + message.topic
+        message.publisher = connection.client_id
+
+
+def _claimed(connection: Connection, data: bytes | None, state: EngineSession) -> None:
+    broker = connection.broker
+    if connection.state is not State.ADMITTING:
+        # Gone while the engine was asked: the claim ends as any broken connection does.
+        state.detach(broker.now, send_will=True)
+        return
+    packet = connection.connect
+    assert packet is not None
+    properties = packet.properties or _NOTHING
+    connection.session = Session(
+        connection,
+        state,
+        quota=min(properties.receive_maximum or 65_535, connection.limits.max_inflight),
+        max_packet_size=connection.max_packet_size,
+        alias_maximum=properties.topic_alias_maximum or 0,
+    )
+    connection.state = State.CONNECTED
+    connection.allowance = allowance(connection.keep_alive, connection.limits)
+    connection.deadline = broker.now + connection.allowance
+    packet.password = packet.will = None
+    connection.connect = packet if connection.authentication_method is not None else None
+    connack = Connack(state.present, ReasonCode.SUCCESS)
+    if connection.level >= 5:
+        connack.properties = _announcement(connection, packet, data)
+    connection.send_packet(connack)
+    broker.counters.connections += 1
+    broker.note_client()
+    if broker.events is not None:
+        broker.events.connected(connection)
+    connection.session.start()
+    connection.proceed()
+
+
+def _announcement(connection: Connection, packet: Connect, data: bytes | None) -> Properties:
+    """CONNACK's properties: only what differs from the value a client would assume."""
+    limits = connection.limits
+    properties = Properties()
+    if limits.max_inflight < 65_535:
+        properties.receive_maximum = limits.max_inflight
+    if limits.max_qos_allowed < 2:
+        properties.maximum_qos = limits.max_qos_allowed  # [MQTT-3.2.2-9]
+    if not limits.retain_available:
+        properties.retain_available = 0
+    properties.maximum_packet_size = limits.max_packet_size
+    if connection.assigned:
+        properties.assigned_client_identifier = connection.client_id  # [MQTT-3.2.2-16]
+    properties.topic_alias_maximum = limits.max_topic_alias
+    if not limits.wildcard_subscription:
+        properties.wildcard_subscription_available = 0
+    if not limits.shared_subscription:
+        properties.shared_subscription_available = 0
+    if connection.keep_alive != packet.keep_alive:
+        properties.server_keep_alive = connection.keep_alive  # [MQTT-3.2.2-21, 22]
+    asked = packet.properties or _NOTHING
+    if asked.request_response_information and limits.response_information:
+        properties.response_information = limits.response_information
+    if connection.authentication_method is not None:  # [MQTT-4.12.0-5]
+        properties.authentication_method = connection.authentication_method
+        properties.authentication_data = data
+    return properties

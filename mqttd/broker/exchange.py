@@ -1,0 +1,72 @@
+"""One step of an enhanced authentication exchange (MQTT 5, 4.12)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mqttd.broker.connect_steps import admitted
+from mqttd.broker.ports import Authenticated
+from mqttd.broker.state import State
+from mqttd.identity import Refused
+from mqttd.packets.auth import Auth
+from mqttd.packets.errors import MqttError
+from mqttd.packets.properties import Properties
+from mqttd.packets.reason_codes import ReasonCode
+
+if TYPE_CHECKING:
+    from mqttd.broker.connection import Connection
+
+
+def exchange_step(connection: Connection, data: bytes | None) -> None:
+    """Hand the client's data to the running exchange and send what it answers."""
+    exchange = connection.exchange
+    assert exchange is not None
+    connection.challenged = False
+    if connection.state is not State.CONNECTED:
+        connection.state = State.ADMITTING
+
+    def done(answer: bytes | Authenticated | Refused) -> None:
+        if connection.exchange is not exchange:
+            return
+        if isinstance(answer, Refused):
+            _refused(connection, answer)
+        elif isinstance(answer, Authenticated):
+            connection.exchange = None
+            _succeeded(connection, answer)
+        else:
+            connection.send_packet(
+                Auth(
+                    ReasonCode.CONTINUE_AUTHENTICATION,
+                    Properties(
+                        authentication_method=connection.authentication_method,
+                        authentication_data=answer,
+                    ),
+                )
+            )
+            connection.challenged = True
+            if connection.state is State.ADMITTING:
+                connection.state = State.CHALLENGED
+                connection.proceed()
+
+    exchange.step(data, done)
+
+
+def _refused(connection: Connection, refusal: Refused) -> None:
+    error = MqttError(refusal.reason, ReasonCode(refusal.reason_code))
+    connection.fail(error)  # [MQTT-4.12.0-1]: CONNACK, or DISCONNECT for a re-authentication
+
+
+def _succeeded(connection: Connection, answer: Authenticated) -> None:
+    if connection.state is State.CONNECTED:
+        connection.identity = answer.identity
+        connection.send_packet(
+            Auth(
+                ReasonCode.SUCCESS,
+                Properties(
+                    authentication_method=connection.authentication_method,
+                    authentication_data=answer.data,
+                ),
+            )
+        )
+    else:
+        admitted(connection, answer.identity, answer.data)

@@ -1,0 +1,212 @@
+"""One client's connected session: what is sent to it, and what it has not acknowledged yet."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from mqttd.broker.encoding import publish_parts
+from mqttd.broker.inflight import Flight, Phase, next_packet_id
+from mqttd.broker.message import Message
+from mqttd.broker.subscriptions import Subscription
+from mqttd.broker.topic_aliases import OutboundAliases
+from mqttd.packets.acks import encode_ack
+from mqttd.packets.publish import Publish
+from mqttd.packets.types import PacketType
+
+if TYPE_CHECKING:
+    from mqttd.broker.connection import Connection
+    from mqttd.broker.ports import EngineSession
+
+_DUP = 0x08
+
+
+class Session:
+    """The broker's side of a claimed session; the engine speaks to it as ``SessionSink``.
+
+    Owned by its Connection. ``quota`` is how many QoS 1 and 2 messages may be unacknowledged: the
+    client's Receive Maximum, but never more than ``max_inflight``. [MQTT-3.3.4-9]
+    """
+
+    __slots__ = (
+        "_aliases",
+        "_connection",
+        "_last_packet_id",
+        "_level",
+        "_max_packet_size",
+        "_outlet",
+        "_prefix",
+        "_resend",
+        "_retained",
+        "quota",
+        "state",
+    )
+
+    def __init__(
+        self,
+        connection: Connection,
+        state: EngineSession,
+        *,
+        quota: int,
+        max_packet_size: float,
+        alias_maximum: int,
+    ) -> None:
+        self._connection = connection
+        self._outlet = connection.outlet
+        self._level = connection.level
+        self._prefix = len(connection.mountpoint.encode())
+        self._max_packet_size = max_packet_size
+        self._aliases = OutboundAliases(alias_maximum) if alias_maximum else None
+        self._last_packet_id = 0
+        self._resend: deque[Flight] = deque()
+        self._retained: deque[tuple[Message, Subscription]] = deque()
+        self.state = state
+        self.quota = quota
+
+    def start(self) -> None:
+        """Resend what was in flight, in order, then let new messages come. [MQTT-4.4.0-1]."""
+        self._resend.extend(self.state.flight.values())
+        self._resume()
+        self.state.attach(self)
+        self.flow()
+
+    # --- what the engine calls -------------------------------------------------------------
+
+    def ready(self) -> bool:
+        """Whether a QoS 0 message can be taken now."""
+        return self._outlet.writable
+
+    def deliver(
+        self,
+        message: Message,
+        qos: int,
+        retain: bool,
+        subscription_ids: tuple[int, ...],
+        group: str | None,
+    ) -> None:
+        """Send one message to the client."""
+        connection = self._connection
+        known = False
+        if self._level < 5:
+            head, tail = publish_parts(
+                message, qos, retain, 4, 0.0, prefix=self._prefix
+            )
+        else:
+            alias = 0
+            if self._aliases is not None:
+                alias, known = self._aliases.assign(message.topic)
+            head, tail = publish_parts(
+                message,
+                qos,
+                retain,
+                5,
+                connection.broker.now,
+                prefix=self._prefix,
+                subscription_ids=subscription_ids,
+                alias=alias,
+                alias_known=known,
+            )
+        counters = connection.broker.counters
+        size = len(head) + len(tail) + (2 if qos else 0)
+        if size > self._max_packet_size:
+            # [MQTT-3.1.2-25]: not sent, and treated as if it had been.
+            counters.publish_dropped += 1
+            if self._aliases is not None and not known:
+                self._aliases.forget(message.topic)
+            if qos:
+                connection.broker.starved.add(self)
+            return
+        counters.publish_sent += 1
+        counters.publish_bytes_sent += len(message.payload)
+        if qos == 0:
+            self._outlet.send(head, tail)
+            packet_id = 0
+        else:
+            state = self.state
+            packet_id = next_packet_id(state.flight, self._last_packet_id)
+            self._last_packet_id = packet_id
+            flight = Flight(packet_id, message, qos, retain, subscription_ids, group)
+            state.flight[packet_id] = flight
+            state.sending(flight)
+            self._outlet.send(head, packet_id.to_bytes(2, "big"), tail)
+        if connection.trace is not None:
+            connection.trace(
+                "SEND", Publish(message.topic, message.payload, qos, retain, False, packet_id)
+            )
+
+    def lost(self, reason: str) -> None:
+        """The engine gave the session to someone else."""
+        self._connection.session_lost(reason)
+
+    # --- what the connection calls ---------------------------------------------------------
+
+    def flow(self) -> None:
+        """Ask for as many messages as the client can take now."""
+        if not self._outlet.writable:
+            self.state.credit(0)
+            return
+        self._resume()
+        self._send_retained()
+        self.state.credit(0 if self._resend or self._retained else self._room())
+
+    def acknowledged(self, flight: Flight) -> None:
+        """PUBACK, PUBCOMP or a refusal ended an exchange; the identifier is free again."""
+        del self.state.flight[flight.packet_id]
+        self.state.finished(flight)
+        self.flow()
+
+    def queue_retained(self, messages: list[Message], subscription: Subscription) -> None:
+        """Retained Messages for a new subscription; sent as fast as the client takes them."""
+        self._retained.extend((message, subscription) for message in messages)
+
+    def forget_retained(self, key: str) -> None:
+        """The subscription is gone: what was still to be sent for it is not sent."""
+        if self._retained:
+            self._retained = deque(item for item in self._retained if item[1].key != key)
+
+    def _room(self) -> int:
+        return max(0, self.quota - (len(self.state.flight) - len(self._resend)))
+
+    def _send_retained(self) -> None:
+        retained = self._retained
+        now = self._connection.broker.now
+        while retained and self._outlet.writable:
+            message, subscription = retained[0]
+            qos = min(message.qos, subscription.qos)
+            if qos and not self._room():
+                return
+            retained.popleft()
+            if message.expires_at is not None and message.expires_at <= now:
+                continue
+            identifier = subscription.subscription_id
+            ids = () if identifier is None else (identifier,)
+            self.deliver(message, qos, True, ids, None)  # [MQTT-3.3.1-8]
+
+    def _resume(self) -> None:
+        """Send again what an earlier connection left unacknowledged, within the quota."""
+        while self._resend and self._room():
+            flight = self._resend.popleft()
+            if self.state.flight.get(flight.packet_id) is not flight:
+                continue
+            message = flight.message
+            if flight.phase is Phase.PUBCOMP or message is None:
+                self._connection.send(
+                    encode_ack(PacketType.PUBREL, flight.packet_id, self._level)
+                )
+                continue
+            head, tail = publish_parts(
+                message,
+                flight.qos,
+                flight.retain,
+                self._level,
+                self._connection.broker.now,
+                prefix=self._prefix,
+                subscription_ids=flight.subscription_ids,
+            )
+            if len(head) + len(tail) + 2 > self._max_packet_size:
+                del self.state.flight[flight.packet_id]
+                self.state.finished(flight)
+                continue
+            # [MQTT-3.3.1-1]: DUP is set on every re-delivery.
+            head = bytes((head[0] | _DUP,)) + head[1:]
+            self._connection.send(head, flight.packet_id.to_bytes(2, "big"), tail)

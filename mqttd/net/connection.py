@@ -1,0 +1,383 @@
+"""One accepted socket: PROXY header, TLS, WebSocket and MQTT, stage upon stage."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from typing_extensions import override
+
+from mqttd.identity import PeerInfo, ProxyHeader
+from mqttd.net.proxy_protocol import InvalidProxyHeader, ProxyParser
+from mqttd.net.websocket import WebSocketServer
+from mqttd.net.write_buffer import WriteBuffer
+from mqttd.packets.reason_codes import ReasonCode
+from mqttd.tls.channel import TLSChannel, TLSFailure
+
+if TYPE_CHECKING:
+    from mqttd.broker.connection import Connection
+    from mqttd.net.factory import ListenerFactory
+
+LINGER = 1.0
+"""Seconds a closed connection's input is read away, so that the peer gets the last bytes."""
+
+FLUSH_TIME = 5.0
+"""Seconds the last bytes of a connection may take."""
+
+
+class Stage(Protocol):
+    """Takes the bytes of the stage below."""
+
+    def __call__(self, data: bytes) -> None:
+        """Bytes came."""
+
+
+class NetworkConnection(TwistedProtocol):
+    """The Twisted protocol under every listener type, and the broker's Outlet.
+
+    ``deadline`` is when the current stage must be over; the factory looks at it about once a
+    second. Everything a peer can do wrong ends in :meth:`_give_up` or in the broker's own answer.
+    """
+
+    _log = Logger()
+    transport: ITCPTransport
+
+    def __init__(self, factory: ListenerFactory, peer: tuple[str, int]) -> None:
+        self.factory: ListenerFactory = factory
+        self.peer = PeerInfo(listener=factory.id, peer=peer)
+        self.mqtt: Connection | None = None
+        self.deadline = math.inf
+        self._stage: Stage = self._discard
+        self._tls: TLSChannel | None = None
+        self._websocket: WebSocketServer | None = None
+        self._proxy: ProxyParser | None = None
+        self._buffer: WriteBuffer | None = None
+        self._closing = False
+        self._stalled: tuple[float, int] | None = None
+
+    # --- Twisted calls ----------------------------------------------------------------------
+
+    @override
+    def connectionMade(self) -> None:
+        factory = self.factory
+        factory.configure(self.transport)
+        self._buffer = WriteBuffer(
+            self.transport,
+            factory.turn,
+            factory.options.tcp_options.high_watermark,
+            self._write,
+            self._outlet_filled,
+            self._outlet_drained,
+        )
+        self.transport.registerProducer(self._buffer, True)
+        factory.joined(self)
+        if factory.options.proxy_protocol:
+            self._proxy = ProxyParser()
+            self._enter(self._proxy_received, factory.options.proxy_protocol_timeout)
+        else:
+            self._start_tls()
+
+    @override
+    def dataReceived(self, data: bytes) -> None:
+        self.factory.turn.touch()
+        try:
+            self._stage(data)
+        except Exception:
+            # Ours, not the peer's: peers' errors are values by the time they get here.
+            self._log.failure(
+                "an error of mqttd's own on {listener} from {peer}",
+                listener=self.factory.id,
+                peer=self._peer_text(),
+            )
+            self._break()
+
+    @override
+    def connectionLost(self, reason: Failure = Failure()) -> None:  # noqa: B008
+        self._stage = self._discard
+        if self._buffer is not None:
+            self._buffer.clear()
+        self.factory.left(self)
+        if self.mqtt is not None:
+            self.factory.turn.touch()
+            self.mqtt.connection_lost(self.factory.now())
+        elif not self._closing:
+            self.factory.ended_early(self, "the peer closed the connection")
+
+    # --- stages -----------------------------------------------------------------------------
+
+    def _enter(self, stage: Stage, seconds: float) -> None:
+        self._stage = stage
+        self.deadline = self.factory.now() + seconds
+
+    def _proxy_received(self, data: bytes) -> None:
+        assert self._proxy is not None
+        try:
+            result = self._proxy.feed(data)
+        except InvalidProxyHeader as error:
+            self._give_up(f"no valid PROXY header: {error}")
+            return
+        if result is None:
+            return
+        header, rest = result
+        self._proxy = None
+        if not self._take_proxy(header):
+            return
+        self._start_tls()
+        if rest:
+            self._stage(rest)
+
+    def _take_proxy(self, header: ProxyHeader) -> bool:
+        if header.source is not None:
+            self.peer = attrs.evolve(self.peer, peer=header.source, proxy=header)
+        else:
+            self.peer = attrs.evolve(self.peer, proxy=header)
+        # With a PROXY header the rules see the real client, not the balancer.
+        if not self.factory.access_rules.allows(self.peer.peer[0]):
+            self._give_up("refused by access_rules")
+            return False
+        return True
+
+    def _start_tls(self) -> None:
+        context = self.factory.tls_context
+        if context is None:
+            self._start_websocket()
+            return
+        self._tls = TLSChannel(context)
+        assert self.factory.options.ssl_options is not None
+        self._enter(self._handshake_received, self.factory.options.ssl_options.handshake_timeout)
+
+    def _handshake_received(self, data: bytes) -> None:
+        plaintext = self._decrypt(data)
+        assert self._tls is not None
+        if plaintext is None or not self._tls.handshake_complete:
+            return
+        info = self._tls.info()
+        self.peer = attrs.evolve(
+            self.peer,
+            certificate=self._tls.peer_certificate(),
+            psk_identity=self._tls.psk_identity,
+            tls_version=info.version,
+            cipher=info.cipher,
+            sni=info.sni,
+        )
+        self._start_websocket()
+        above = self._stage
+        self._stage = self._ciphertext_received
+        self._above = above
+        self._after_decrypt(plaintext)
+
+    def _ciphertext_received(self, data: bytes) -> None:
+        plaintext = self._decrypt(data)
+        if plaintext is not None:
+            self._after_decrypt(plaintext)
+
+    def _after_decrypt(self, plaintext: bytes) -> None:
+        assert self._tls is not None
+        if plaintext:
+            self._above(plaintext)
+        if self._tls.peer_closed and not self._closing:
+            self.transport.loseConnection()
+
+    def _decrypt(self, data: bytes) -> bytes | None:
+        """Plaintext, or None when the channel failed and the connection is being closed."""
+        tls = self._tls
+        assert tls is not None
+        try:
+            plaintext = tls.receive(data)
+        except TLSFailure as failure:
+            self._send_ciphertext(tls)
+            self._tls_failed(failure)
+            return None
+        self._send_ciphertext(tls)
+        return plaintext
+
+    def _tls_failed(self, failure: TLSFailure) -> None:
+        if self.mqtt is not None:
+            self._closing = True
+            self.mqtt.connection_lost(self.factory.now(), f"TLS failed: {failure}")
+            self._shut(linger=False)
+        else:
+            self._give_up(f"TLS: {failure}")
+
+    def _start_websocket(self) -> None:
+        options = self.factory.options.websocket
+        if options is None:
+            self._start_mqtt()
+            return
+        self._websocket = WebSocketServer(options)
+        self._above = self._websocket_received
+        self._enter(self._websocket_received, self.factory.limits.idle_timeout)
+
+    def _websocket_received(self, data: bytes) -> None:
+        websocket = self._websocket
+        assert websocket is not None
+        chunks = websocket.receive(data)
+        self._send_frames(websocket)
+        if websocket.established and self.mqtt is None:
+            forwarded = websocket.forwarded_for
+            if forwarded:
+                peer = (forwarded, websocket.forwarded_port or self.peer.peer[1])
+                self.peer = attrs.evolve(self.peer, peer=peer)
+                if not self.factory.access_rules.allows(forwarded):
+                    self._give_up("refused by access_rules")
+                    return
+            self._open_mqtt()
+        if self.mqtt is not None:
+            now = self.factory.now()
+            for chunk in chunks:
+                self.mqtt.receive(chunk, now)
+        if websocket.closed and not self._closing:
+            if self.mqtt is None:
+                self._give_up("no WebSocket for MQTT was asked for")
+            else:
+                self._shut(linger=True)
+
+    def _start_mqtt(self) -> None:
+        self._open_mqtt()
+        self._stage = self._mqtt_received
+        self._above = self._mqtt_received
+
+    def _open_mqtt(self) -> None:
+        self.deadline = math.inf  # from here on the broker watches the time
+        self.mqtt = self.factory.open_mqtt(self, self.peer)
+
+    def _mqtt_received(self, data: bytes) -> None:
+        assert self.mqtt is not None
+        self.mqtt.receive(data, self.factory.now())
+
+    def _discard(self, data: bytes) -> None:
+        """After the end: read away, so that the peer's stack does not answer our last bytes
+        with a reset before the peer has read them."""
+
+    _above: Stage
+
+    # --- the broker's Outlet ----------------------------------------------------------------
+
+    @property
+    def writable(self) -> bool:
+        """False while more than the high watermark waits."""
+        assert self._buffer is not None
+        return self._buffer.writable
+
+    def send(self, *parts: bytes) -> None:
+        """Bytes of MQTT for the peer."""
+        assert self._buffer is not None
+        self._buffer.add(parts)
+
+    def close(self, *, linger: bool) -> None:
+        """The broker is done with this peer."""
+        if not self._closing:
+            self._shut(linger=linger)
+
+    def pause(self) -> None:
+        """Stop reading."""
+        self.transport.pauseProducing()
+
+    def resume(self) -> None:
+        """Read again."""
+        if not self._closing:
+            self.transport.resumeProducing()
+
+    def _outlet_filled(self) -> None:
+        if self.mqtt is not None:
+            self.mqtt.outlet_filled()
+
+    def _outlet_drained(self) -> None:
+        if self.mqtt is not None and not self._closing:
+            self.mqtt.outlet_drained(self.factory.now())
+
+    # --- bytes out --------------------------------------------------------------------------
+
+    def _write(self, data: bytes) -> None:
+        self.factory.broker.counters.bytes_sent += len(data)
+        websocket = self._websocket
+        if websocket is not None:
+            websocket.send(data)
+            self._send_frames(websocket)
+        else:
+            self._write_plain(data)
+
+    def _send_frames(self, websocket: WebSocketServer) -> None:
+        data = websocket.outgoing()
+        if data:
+            self._write_plain(data)
+
+    def _write_plain(self, data: bytes) -> None:
+        tls = self._tls
+        if tls is None:
+            self.transport.write(data)
+        else:
+            tls.send(data)
+            self._send_ciphertext(tls)
+
+    def _send_ciphertext(self, tls: TLSChannel) -> None:
+        data = tls.outgoing()
+        if data:
+            self.transport.write(data)
+
+    # --- the end ----------------------------------------------------------------------------
+
+    def check_deadline(self, now: float) -> None:
+        """Called about once a second: the stage's time, and a peer that takes no bytes."""
+        if now >= self.deadline:
+            if self._closing:
+                self.transport.abortConnection()
+            else:
+                self._give_up("took too long before MQTT began")
+            return
+        assert self._buffer is not None
+        if not self._buffer.paused:
+            self._stalled = None
+            return
+        waiting = self.factory.unsent(self.transport)
+        if self._stalled is None or self._stalled[1] != waiting:
+            self._stalled = (now, waiting)
+        elif now - self._stalled[0] >= self.factory.options.tcp_options.send_timeout:
+            self._break("takes no bytes")
+
+    def _give_up(self, reason: str) -> None:
+        """The peer got no further than the stages before MQTT."""
+        self.factory.ended_early(self, reason)
+        self._shut(linger=True)
+
+    def _break(self, reason: str = "internal error") -> None:
+        """End without ceremony."""
+        self._closing = True
+        self._stage = self._discard
+        if self.mqtt is not None:
+            try:
+                self.mqtt.close(ReasonCode.UNSPECIFIED_ERROR, reason)
+            except Exception:
+                self._log.failure("closing a broken connection failed")
+            self.mqtt.connection_lost(self.factory.now(), reason)
+        self.transport.abortConnection()
+
+    def _shut(self, *, linger: bool) -> None:
+        """Write the last bytes and close; with ``linger`` read the peer's rest away first."""
+        self._closing = True
+        self._stage = self._discard
+        assert self._buffer is not None
+        self._buffer.force()
+        if self._websocket is not None:
+            self._websocket.close()
+            self._send_frames(self._websocket)
+        if self._tls is not None:
+            self._tls.close()
+            self._send_ciphertext(self._tls)
+        self.transport.unregisterProducer()
+        self.transport.resumeProducing()
+        if linger:
+            self.transport.loseWriteConnection()
+            self.deadline = self.factory.now() + LINGER
+        else:
+            self.transport.loseConnection()
+            self.deadline = self.factory.now() + FLUSH_TIME
+
+    def _peer_text(self) -> str:
+        host, port = self.peer.peer
+        return f"{host}:{port}"

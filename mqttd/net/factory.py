@@ -1,0 +1,145 @@
+"""One listener's connections: who may connect at all, and what they share."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import ServerFactory
+from twisted.logger import Logger
+from typing_extensions import override
+
+from mqttd.broker.broker import Broker
+from mqttd.broker.limits import Limits
+from mqttd.config.schema.listeners import ListenerOptions
+from mqttd.identity import PeerInfo
+from mqttd.net.access_rules import parse_access_rules
+from mqttd.net.connection import NetworkConnection
+from mqttd.net.mountpoint import render_mountpoint
+from mqttd.net.rate import ConnectionRate
+from mqttd.net.turn import Turn
+from mqttd.packets.decode import Packet
+from mqttd.tls.context import ServerContext
+
+if TYPE_CHECKING:
+    from mqttd.broker.connection import Connection
+
+
+class ListenerFactory(ServerFactory):
+    """Builds a :class:`NetworkConnection` for each socket that the listener's rules let in.
+
+    ``trace`` is asked for each new connection and gives the packet log, or None when it is off.
+    """
+
+    noisy = False
+    _log = Logger()
+
+    def __init__(
+        self,
+        options: ListenerOptions,
+        broker: Broker,
+        limits: Limits,
+        turn: Turn,
+        reactor: IReactorTime,
+        tls_context: ServerContext | None,
+        trace: Callable[[PeerInfo], Callable[[str, Packet], None] | None] = lambda peer: None,
+    ) -> None:
+        self.id = options.id
+        self.options = options
+        self.broker = broker
+        self.limits = limits
+        self.turn = turn
+        self.tls_context = tls_context
+        self.access_rules = parse_access_rules(options.access_rules)
+        self.now = reactor.seconds
+        self.connections: set[NetworkConnection] = set()
+        self._trace = trace
+        rate = options.max_conn_rate
+        self._rate = None if rate is None else ConnectionRate(rate)
+
+    @override
+    def buildProtocol(self, addr: IAddress) -> NetworkConnection | None:
+        """None, and so a closed socket, for a peer the listener does not want."""
+        assert isinstance(addr, IPv4Address | IPv6Address)
+        reason = self._objection(addr.host)
+        if reason is not None:
+            self._log.info(
+                "{listener}: {peer} refused: {reason}",
+                listener=self.id,
+                peer=f"{addr.host}:{addr.port}",
+                reason=reason,
+            )
+            return None
+        return NetworkConnection(self, (addr.host, addr.port))
+
+    def _objection(self, host: str) -> str | None:
+        maximum = self.options.max_connections
+        if maximum is not None and len(self.connections) >= maximum:
+            return f"max_connections {maximum} is reached"
+        if not self.options.proxy_protocol and not self.access_rules.allows(host):
+            return "refused by access_rules"
+        if self._rate is not None and not self._rate.take(self.now()):
+            return "max_conn_rate is exceeded"
+        return None
+
+    def configure(self, transport: Any) -> None:
+        """Apply ``tcp_options`` to an accepted socket."""
+        options = self.options.tcp_options
+        transport.setTcpNoDelay(options.nodelay)
+        handle = transport.getHandle()
+        if not isinstance(handle, socket.socket):
+            return
+        if options.keepalive is not None:
+            transport.setTcpKeepAlive(True)
+            handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, options.keepalive.idle)
+            handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, options.keepalive.interval)
+            handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, options.keepalive.probes)
+        if options.nolinger:
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    def unsent(self, transport: Any) -> int:
+        """Bytes the transport holds; only to see whether it makes progress."""
+        return len(transport.dataBuffer) - int(transport.offset)
+
+    def joined(self, connection: NetworkConnection) -> None:
+        """A connection began."""
+        self.connections.add(connection)
+
+    def left(self, connection: NetworkConnection) -> None:
+        """A connection is gone."""
+        self.connections.discard(connection)
+
+    def ended_early(self, connection: NetworkConnection, reason: str) -> None:
+        """A connection ended before MQTT began: one line for the operator."""
+        host, port = connection.peer.peer
+        self._log.info(
+            "{listener}: connection from {peer} ended: {reason}",
+            listener=self.id,
+            peer=f"{host}:{port}",
+            reason=reason,
+        )
+
+    def open_mqtt(self, outlet: NetworkConnection, peer: PeerInfo) -> Connection:
+        """MQTT begins on a connection."""
+        mountpoint = self.options.mountpoint
+        connection = self.broker.connect(
+            outlet,
+            peer,
+            self.now(),
+            mountpoint=(
+                (lambda username, client_id: render_mountpoint(mountpoint, username, client_id))
+                if mountpoint
+                else ""
+            ),
+            limits=self.limits,
+        )
+        connection.trace = self._trace(peer)
+        return connection
+
+    def sweep(self, now: float) -> None:
+        """Look at every connection's deadline."""
+        for connection in list(self.connections):
+            connection.check_deadline(now)
