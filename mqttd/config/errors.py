@@ -65,7 +65,7 @@ class InvalidValue(ValueError):  # noqa: N818 - names what is wrong
 
 
 class ConfigurationErrors(Exception):  # noqa: N818 - it holds several
-    """The configuration cannot be used. ``findings`` holds every error, and what else was found."""
+    """The configuration cannot be used. ``findings`` holds every error and the rest."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         self.findings = by_severity(findings)

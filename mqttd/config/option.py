@@ -203,11 +203,15 @@ def duration(low: float = 0.0, *, infinity: bool = False, high: float = math.inf
 
     def parse(value: object) -> float:
         seconds = types.parse_duration(value)
+        bare = str(value).strip().isdecimal()
         if seconds == math.inf and not infinity:
             raise InvalidValue("cannot be infinity", "write a duration such as 15s")
         if seconds < low:
             least = types.format_duration(low)
-            raise InvalidValue(f"must be at least {least}, not {types.shown(value)}")
+            raise InvalidValue(
+                f"must be at least {least}, not {types.shown(value)}",
+                f"a bare number counts milliseconds: write {value}s" if bare else "",
+            )
         if seconds > high and seconds != math.inf:
             most = types.format_duration(high)
             raise InvalidValue(f"must be at most {most}, not {types.shown(value)}")

@@ -22,7 +22,7 @@ _DURATION_UNITS = {
     "f": 1209600.0,
 }
 _SIZE_UNITS = {"": 1, "b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdwf])\s*")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdwf])\s*")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*(?:/\s*(\d*)\s*([a-z]+))?", re.IGNORECASE)
 _TRUE = frozenset({"true", "on"})

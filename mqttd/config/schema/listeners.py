@@ -153,7 +153,8 @@ class ListenerOptions:
         ["allow all"],
         """Who may connect: rules ``allow`` or ``deny`` with ``all``, an address or a network
         (``"deny 10.0.0.0/8"``). The first that matches decides; where none matches the
-        connection is refused (EMQX: accepted). They hold for the real client when ``proxy_protocol`` is on.""",
+        connection is refused (EMQX: accepted). They hold for the real client when
+        ``proxy_protocol`` is on.""",
     )
     proxy_protocol: bool = option(
         BOOLEAN,

@@ -1,0 +1,161 @@
+"""What is allowed but weak or risky: the findings of ``mqttd check`` on the configuration."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+
+from mqttd.config.errors import Finding, warning
+from mqttd.config.schema import Configuration, ListenerOptions, SslOptions
+
+_LARGE_PACKET = 64 * 1024 * 1024
+_OLD_VERSIONS = frozenset({"tlsv1", "tlsv1.1"})
+_WEAK_MARKS = frozenset({"RC4", "DES", "3DES", "CBC3", "NULL", "EXPORT", "EXP", "MD5"})
+_ANONYMOUS_MARKS = frozenset({"ADH", "AECDH", "ANON"})
+
+
+def lint(configuration: Configuration) -> list[Finding]:
+    """A warning for each weak or risky setting, with the risk and the cure."""
+    findings = list(_access(configuration))
+    for listener in configuration.listeners.enabled():
+        findings += _listener(listener, configuration)
+        if listener.ssl_options is not None:
+            findings += _ssl_options(listener.ssl_options, f"{listener.path}.ssl_options")
+    findings += _limits(configuration)
+    return findings
+
+
+def _access(configuration: Configuration) -> Iterator[Finding]:
+    listeners = list(configuration.listeners.enabled())
+    if listeners and not configuration.authentication and not all(map(_demands_proof, listeners)):
+        yield warning(
+            "authentication",
+            "no authenticator is configured: everybody who can connect is let in",
+            "configure authentication, or demand client certificates with verify = verify_peer",
+        )
+
+
+def _demands_proof(listener: ListenerOptions) -> bool:
+    """Whether nobody comes in without having proved something in the TLS handshake."""
+    return listener.ssl_options is not None and listener.ssl_options.requires_peer_cert
+
+
+def _listener(listener: ListenerOptions, configuration: Configuration) -> Iterator[Finding]:
+    path = listener.path
+    loopback = ipaddress.ip_address(listener.bind.host).is_loopback
+    if not listener.uses_tls and not loopback:
+        secure = {"tcp": "ssl", "ws": "wss"}[listener.type]
+        yield warning(
+            f"{path}.bind",
+            f"{listener.bind} is open to others without TLS: passwords and messages can be read "
+            "and changed on the way",
+            f"bind to 127.0.0.1, or use listeners.{secure}.{listener.name}",
+        )
+    if listener.max_connections is None:
+        yield warning(
+            f"{path}.max_connections",
+            "is not limited: clients can take every file descriptor of the process",
+            "set it below the limit of open files (ulimit -n)",
+        )
+    allows_all = "allow all" in listener.access_rules
+    denies = any(rule.startswith("deny ") for rule in listener.access_rules)
+    if allows_all and not denies and not loopback:
+        yield warning(
+            f"{path}.access_rules",
+            "every address may connect: no rule denies",
+            'list the networks of your clients, such as "allow 10.0.0.0/8"',
+        )
+    if listener.proxy_protocol and allows_all:
+        yield warning(
+            f"{path}.proxy_protocol",
+            "everybody who reaches this port can claim any client address in a PROXY header",
+            "let only the load balancer reach the port (bind address or firewall)",
+        )
+    if listener.websocket is not None and listener.websocket.proxy_address_header:
+        yield warning(
+            f"{path}.websocket.proxy_address_header",
+            "everybody who reaches this port can claim any client address in this header",
+            "let only the proxy reach the port (bind address or firewall)",
+        )
+    if listener.enable_authn is False:
+        yield warning(
+            f"{path}.enable_authn", "clients of this listener are not authenticated", "write true"
+        )
+    yield from _certificate_identity(listener, configuration)
+
+
+def _certificate_identity(
+    listener: ListenerOptions, configuration: Configuration
+) -> Iterator[Finding]:
+    """An identity is to come from the certificate, and the listener does not demand one."""
+    options = listener.ssl_options
+    for name in ("peer_cert_as_username", "peer_cert_as_clientid"):
+        own = getattr(listener, name)
+        wanted = getattr(configuration.mqtt, name) if own is None else own
+        if wanted == "disabled" or _demands_proof(listener):
+            continue
+        path = f"mqtt.{name}" if own is None else f"{listener.path}.{name}"
+        if options is None:
+            if not listener.proxy_protocol:
+                message = f"{listener.id} sees no client certificates: it refuses every client"
+                yield warning(path, message, "set it on the ssl and wss listeners only")
+        elif options.verify == "verify_none":
+            message = f"{listener.id} asks for no client certificate: it refuses every client"
+            if options.cacertfile:
+                message += ", although cacertfile is set"
+            yield warning(path, message, f"set {listener.path}.ssl_options.verify = verify_peer")
+        else:
+            message = f"{listener.id} demands no client certificate: it refuses clients without"
+            cure = f"set {listener.path}.ssl_options.fail_if_no_peer_cert = true"
+            yield warning(path, message, cure)
+
+
+def _ssl_options(options: SslOptions, path: str) -> Iterator[Finding]:
+    old = [version for version in options.versions if version in _OLD_VERSIONS]
+    if old:
+        yield warning(
+            f"{path}.versions",
+            f"{', '.join(old)}: deprecated since RFC 8996, with known weaknesses",
+            'write ["tlsv1.3", "tlsv1.2"]',
+        )
+    weak = [name for name in options.ciphers if _marks(name) & (_WEAK_MARKS | _ANONYMOUS_MARKS)]
+    if weak:
+        yield warning(
+            f"{path}.ciphers",
+            f"weak suites: {', '.join(weak)}",
+            "remove them, or remove the option for the preselected ones",
+        )
+    if options.verify == "verify_peer" and options.fail_if_no_peer_cert is False:
+        yield warning(
+            f"{path}.fail_if_no_peer_cert",
+            "clients that send no certificate are let in unchecked",
+            "remove it, or set it to true",
+        )
+    if options.password is not None and len(options.password.reveal()) < 8:
+        yield warning(f"{path}.password", "is short", "use 8 characters or more")
+
+
+def _marks(suite: str) -> set[str]:
+    return set(suite.upper().replace("_", "-").split("-"))
+
+
+def _limits(configuration: Configuration) -> Iterator[Finding]:
+    mqtt = configuration.mqtt
+    if mqtt.max_packet_size > _LARGE_PACKET:
+        yield warning(
+            "mqtt.max_packet_size",
+            "above 64MB a few clients can fill the memory with half-sent packets",
+            "set the size your largest message needs",
+        )
+    if mqtt.max_mqueue_len is None:
+        yield warning(
+            "mqtt.max_mqueue_len",
+            "is not limited: one absent client can fill the memory",
+            "set a number",
+        )
+    if mqtt.max_awaiting_rel is None:
+        yield warning(
+            "mqtt.max_awaiting_rel",
+            "is not limited: a client that never sends PUBREL can fill the memory",
+            "set a number",
+        )

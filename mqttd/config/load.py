@@ -1,0 +1,95 @@
+"""The configuration file and the environment made into one checked Configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+
+from mqttd.config import hocon
+from mqttd.config.environment import apply_environment
+from mqttd.config.errors import ConfigurationErrors, Finding, by_severity
+from mqttd.config.legacy import convert
+from mqttd.config.schema import Configuration
+from mqttd.config.structure import structure
+from mqttd.config.validate import validate
+
+
+@attrs.frozen
+class Loaded:
+    """A configuration fit for use, and the warnings and notices on it.
+
+    ``base_dir`` is where relative paths start: the directory the process was started in, so that
+    ``etc/certs/key.pem`` means the same as in EMQX's files.
+    """
+
+    configuration: Configuration
+    findings: list[Finding]
+    base_dir: Path
+    path: Path | None = None
+
+
+def load_configuration(
+    path: str | os.PathLike[str],
+    environ: Mapping[str, str] | None = None,
+    *,
+    base_dir: str | os.PathLike[str] | None = None,
+) -> Loaded:
+    """Read the file, apply overrides of ``environ`` (the process's own when None), check all.
+
+    Raises ConfigurationErrors that hold every error found, each with its path and cure.
+    """
+    document = hocon.read_file(Path(path))
+    return _finish(document, environ, base_dir, Path(path))
+
+
+def load_text(
+    text: str,
+    environ: Mapping[str, str] | None = None,
+    *,
+    base_dir: str | os.PathLike[str] | None = None,
+    name: str = "text",
+) -> Loaded:
+    """As ``load_configuration``, from the text; without ``environ`` nothing overrides it."""
+    document = hocon.read_text(text, name)
+    return _finish(document, {} if environ is None else environ, base_dir, None)
+
+
+def _finish(
+    document: hocon.Document,
+    environ: Mapping[str, str] | None,
+    base_dir: str | os.PathLike[str] | None,
+    path: Path | None,
+) -> Loaded:
+    directory = Path.cwd() if base_dir is None else Path(base_dir)
+    values, origins = document.values, document.origins
+    findings = list(document.findings)
+    findings += convert(document.legacy, values, origins)
+    findings += apply_environment(os.environ if environ is None else environ, values, origins)
+    configuration, found = structure(values, Configuration, directory)
+    findings += found
+    misfits = {_section(finding.path) for finding in found if finding.severity == "error"}
+    # a rule between options says nothing where one of them was misread
+    findings += [
+        finding for finding in validate(configuration) if _section(finding.path) not in misfits
+    ]
+    findings = by_severity([_placed(finding, origins) for finding in findings])
+    if any(finding.severity == "error" for finding in findings):
+        raise ConfigurationErrors(findings)
+    return Loaded(configuration, findings, directory, path)
+
+
+def _section(path: str) -> str:
+    return path.rpartition(".")[0]
+
+
+def _placed(finding: Finding, origins: Mapping[str, str]) -> Finding:
+    """The finding with the place its option was written, or the nearest section around it."""
+    path = finding.path
+    while path and not finding.origin:
+        if path in origins:
+            return attrs.evolve(finding, origin=origins[path])
+        path = _section(path)
+    return finding
