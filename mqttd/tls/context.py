@@ -1,0 +1,323 @@
+"""From ``ssl_options`` to a Context that listeners share: checked whole, built whole, frozen."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import attrs
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from OpenSSL import SSL, crypto
+
+from mqttd.config.errors import ConfigurationErrors, Finding, by_severity, error, notice, warning
+from mqttd.config.schema.tls import SslOptions
+from mqttd.tls import native
+from mqttd.tls.certificates import (
+    ServerKey,
+    check_authorities,
+    check_chain,
+    check_key_file,
+    load_certificates,
+    load_key,
+)
+from mqttd.tls.ciphers import Suites, choose_suites, unusable_with
+from mqttd.tls.files import FileProblem, PemSource, read_pem, resolve
+
+ALPN_MQTT: Final = (b"mqtt",)
+"""What ssl listeners speak (IANA's ALPN protocol id)."""
+ALPN_HTTP: Final = (b"http/1.1",)
+"""What wss listeners speak: WebSocket begins as HTTP/1.1 (RFC 6455)."""
+
+_MOST_CA_NAMES: Final = 16 << 10
+"""Bytes of authority names sent with a certificate request; more breaks small clients."""
+
+
+@attrs.frozen(eq=False)
+class ServerContext:
+    """TLS of one listener, shared by its connections and never changed; a reload makes a new one.
+
+    ``judge`` is asked for a verdict on each client certificate whose chain is verified, and
+    returns 0 or the ``X509_V_ERR_*`` number to refuse it with.
+    """
+
+    context: SSL.Context = attrs.field(repr=False)
+    suites: Suites
+    chain: tuple[x509.Certificate, ...]
+    """The server's certificate, then its issuers."""
+    verify_peer: bool
+    requires_peer_cert: bool
+    findings: tuple[Finding, ...] = attrs.field(default=(), repr=False)
+    """Warnings and notices met on the way."""
+    judge: Callable[[x509.Certificate], int] | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen
+class _Material:
+    """Everything the options name, read and parsed."""
+
+    key: ServerKey
+    chain: tuple[x509.Certificate, ...]
+    authorities: tuple[x509.Certificate, ...]
+    suites: Suites
+    dhfile: Path | None
+
+
+def check_ssl_options(
+    options: SslOptions, path: str, base_dir: str | Path = ".", now: float | None = None
+) -> list[Finding]:
+    """Everything wrong or risky in ``options`` and the files it names, errors first.
+
+    ``path`` is where the options stand (``listeners.ssl.default.ssl_options``), ``base_dir`` where
+    relative paths start, ``now`` epoch seconds (None: the clock). Opens files, changes nothing.
+    """
+    return by_severity(_prepare(options, path, base_dir, now)[2])
+
+
+def build_server_context(
+    options: SslOptions,
+    base_dir: str | Path = ".",
+    *,
+    path: str = "ssl_options",
+    alpn: tuple[bytes, ...] = ALPN_MQTT,
+    judge: Callable[[x509.Certificate], int] | None = None,
+    now: float | None = None,
+) -> ServerContext:
+    """The Context for ``options``; :exc:`ConfigurationErrors` with every problem there is."""
+    material, context, findings = _prepare(options, path, base_dir, now, alpn)
+    if material is None or context is None:
+        raise ConfigurationErrors(findings)
+    return ServerContext(
+        context=context,
+        suites=material.suites,
+        chain=material.chain,
+        verify_peer=options.verify == "verify_peer",
+        requires_peer_cert=options.requires_peer_cert,
+        findings=tuple(by_severity(findings)),
+        judge=judge,
+    )
+
+
+def _prepare(
+    options: SslOptions,
+    path: str,
+    base_dir: str | Path,
+    now: float | None,
+    alpn: tuple[bytes, ...] = ALPN_MQTT,
+) -> tuple[_Material | None, SSL.Context | None, list[Finding]]:
+    """Read, judge and, when nothing is wrong, build."""
+    moment = datetime.datetime.fromtimestamp(time.time() if now is None else now, datetime.UTC)
+    material, findings = _read(options, path, Path(base_dir), moment)
+    if material is None or any(finding.severity == "error" for finding in findings):
+        return None, None, findings
+    try:
+        context = _build(options, material, alpn)
+    except SSL.Error as problem:
+        findings.append(_refusal(problem, path))
+        return None, None, findings
+    return material, context, findings
+
+
+def _read(
+    options: SslOptions, path: str, base_dir: Path, now: datetime.datetime
+) -> tuple[_Material | None, list[Finding]]:
+    findings: list[Finding] = []
+
+    def source_of(option: str, value: str | None) -> PemSource | None:
+        if value is None or not value.strip():
+            return None
+        try:
+            return read_pem(value, base_dir)
+        except FileProblem as problem:
+            findings.append(error(f"{path}.{option}", problem.message, problem.cure))
+            return None
+
+    key, chain = _read_pair(options, path, source_of, now, findings)
+    authorities = _read_authorities(options, path, source_of, now, findings)
+    dhfile = _read_dh(options, path, base_dir, findings)
+    suites, about_suites = choose_suites(
+        options.ciphers, options.versions, path, dh_parameters=dhfile is not None
+    )
+    findings += about_suites
+    if key is None or not chain or suites is None:
+        return None, findings
+    findings += _check_suites_for_key(suites, key, path)
+    return _Material(key, tuple(chain), tuple(authorities), suites, dhfile), findings
+
+
+def _read_pair(
+    options: SslOptions,
+    path: str,
+    source_of: Callable[[str, str | None], PemSource | None],
+    now: datetime.datetime,
+    findings: list[Finding],
+) -> tuple[ServerKey | None, list[x509.Certificate]]:
+    key: ServerKey | None = None
+    chain: list[x509.Certificate] = []
+    for option in ("certfile", "keyfile"):
+        value = getattr(options, option)
+        if value is None or not value.strip():
+            findings.append(error(f"{path}.{option}", "is not set", "give the path of a PEM file"))
+    source = source_of("keyfile", options.keyfile)
+    if source is not None:
+        findings += check_key_file(source, path)
+        try:
+            key = load_key(source, options.password)
+        except FileProblem as problem:
+            option = problem.option or "keyfile"
+            findings.append(error(f"{path}.{option}", problem.message, problem.cure))
+        else:
+            if options.password is not None and b"ENCRYPTED" not in source.data:
+                findings.append(
+                    notice(f"{path}.password", f"is not needed: {source.name} is not encrypted")
+                )
+    source = source_of("certfile", options.certfile)
+    if source is not None:
+        try:
+            chain = load_certificates(source)
+        except FileProblem as problem:
+            findings.append(error(f"{path}.certfile", problem.message, problem.cure))
+        else:
+            findings += check_chain(chain, key, path, source.name, now)
+    return key, chain
+
+
+def _read_authorities(
+    options: SslOptions,
+    path: str,
+    source_of: Callable[[str, str | None], PemSource | None],
+    now: datetime.datetime,
+    findings: list[Finding],
+) -> list[x509.Certificate]:
+    option = f"{path}.cacertfile"
+    verify = options.verify == "verify_peer"
+    if not verify and options.fail_if_no_peer_cert:
+        findings.append(
+            error(
+                f"{path}.fail_if_no_peer_cert",
+                "is true, but with verify_none no client is asked for a certificate",
+                "set verify = verify_peer, or remove fail_if_no_peer_cert",
+            )
+        )
+    if verify and (options.cacertfile is None or not options.cacertfile.strip()):
+        findings.append(
+            error(
+                option,
+                "is not set, so verify_peer has no authority to check client certificates against",
+                "give the PEM file of the authorities that issue the client certificates",
+            )
+        )
+    source = source_of("cacertfile", options.cacertfile)
+    if source is None:
+        return []
+    try:
+        authorities = load_certificates(source)
+    except FileProblem as problem:
+        findings.append(error(option, problem.message, problem.cure))
+        return []
+    if verify:
+        findings += check_authorities(authorities, path, source.name, now)
+    return authorities
+
+
+def _read_dh(
+    options: SslOptions, path: str, base_dir: Path, findings: list[Finding]
+) -> Path | None:
+    if options.dhfile is None or not options.dhfile.strip():
+        return None
+    option = f"{path}.dhfile"
+    cure = "make one: openssl dhparam -out FILE 2048"
+    try:
+        source = read_pem(str(resolve(options.dhfile, base_dir)), base_dir)
+        if b"BEGIN DH PARAMETERS" not in source.data:
+            raise FileProblem(f"{source.name} holds no Diffie-Hellman parameters", cure)
+    except FileProblem as problem:
+        findings.append(error(option, problem.message, problem.cure))
+        return None
+    dhfile = resolve(options.dhfile, base_dir)
+    try:
+        SSL.Context(SSL.TLS_SERVER_METHOD).load_tmp_dh(str(dhfile))
+    except SSL.Error as problem:
+        reasons = _reasons(problem) or "they do not parse"
+        message = f"{dhfile} holds Diffie-Hellman parameters that cannot be used: {reasons}"
+        findings.append(error(option, message, cure))
+        return None
+    return dhfile
+
+
+def _check_suites_for_key(suites: Suites, key: ServerKey, path: str) -> list[Finding]:
+    kind = "RSA" if isinstance(key, rsa.RSAPrivateKey) else "EC"
+    below = [name for name in suites.versions if name != "tlsv1.3"]
+    if not below or len(unusable_with(suites, kind)) < len(suites.older):
+        return []
+    say = warning if suites.tls13 else error
+    return [
+        say(
+            f"{path}.ciphers",
+            f"no suite listed for {', '.join(below)} fits the {kind} key of keyfile",
+            f"list suites for {'ECDHE-RSA' if kind == 'RSA' else 'ECDHE-ECDSA'}, or use the other "
+            "kind of certificate",
+        )
+    ]
+
+
+def _build(options: SslOptions, material: _Material, alpn: tuple[bytes, ...]) -> SSL.Context:
+    """Put a Context together. Raises ``SSL.Error`` where OpenSSL's own rules are stricter."""
+    context = SSL.Context(SSL.TLS_SERVER_METHOD)
+    material.suites.apply(context)
+    native.prepare_context(context, alpn=alpn)
+    # A resumed session skips the check of the client certificate and loses a PSK identity.
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_session_id(b"mqttd")  # else a client that offers a session fails with alert 80
+    context.set_options(
+        SSL.OP_NO_TICKET
+        | SSL.OP_NO_COMPRESSION  # CRIME
+        | SSL.OP_NO_RENEGOTIATION
+    )
+    if options.honor_cipher_order:
+        context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE)
+    context.use_certificate(material.chain[0])
+    for issuer in material.chain[1:]:
+        context.add_extra_chain_cert(issuer)
+    context.use_privatekey(material.key)
+    context.check_privatekey()
+    if material.dhfile is not None:
+        context.load_tmp_dh(str(material.dhfile))
+    if options.verify == "verify_peer":
+        _trust(context, material.authorities)
+        context.set_verify_depth(options.depth)
+        native.require_peer_certificate(context, optional=not options.requires_peer_cert)
+    return context
+
+
+def _trust(context: SSL.Context, authorities: Sequence[x509.Certificate]) -> None:
+    store = context.get_cert_store()
+    if store is None:
+        raise SSL.Error("no certificate store")
+    for authority in authorities:
+        store.add_cert(crypto.X509.from_cryptography(authority))
+    names = sum(len(authority.subject.public_bytes()) for authority in authorities)
+    if names <= _MOST_CA_NAMES:
+        for authority in authorities:
+            context.add_client_ca(authority)
+
+
+def _refusal(problem: SSL.Error, path: str) -> Finding:
+    reasons = _reasons(problem)
+    option, cure = "certfile", "use an EC (P-256) or RSA certificate of at least 2048 bits"
+    if "dh key too small" in reasons:
+        option, cure = "dhfile", "make one: openssl dhparam -out FILE 2048"
+    elif "cipher" in reasons:
+        option, cure = "ciphers", "leave ciphers out for the preselected ones"
+    return error(f"{path}.{option}", f"OpenSSL refuses it: {reasons or 'no reason given'}", cure)
+
+
+def _reasons(problem: SSL.Error) -> str:
+    """OpenSSL's words out of ``SSL.Error([(library, function, reason), ...])``."""
+    stack = problem.args[0] if problem.args else ""
+    if isinstance(stack, str):
+        return stack
+    return ", ".join(str(entry[-1]) for entry in stack)

@@ -1,0 +1,471 @@
+"""The one file that touches private names of pyOpenSSL; it checks at start-up that they are there.
+
+pyOpenSSL offers no public way to name key exchange groups, to choose the alert a refused
+certificate or ALPN offer is answered with, to learn which alert was sent, or to read and write
+without raising an exception for "nothing to read yet". All of that is here, as small functions
+over the handles of one ``SSL.Connection``; nothing else in the project knows the names used.
+
+Callbacks are static: they live as long as the module, never belong to one Context, and find
+the channel they work for through a thread-local pointer that is set around each call into
+OpenSSL. A callback that is owned by a Context dangles once the Context is gone.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import threading
+from collections.abc import Callable
+from typing import Any, Final, Protocol, TypeVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from OpenSSL import SSL, crypto
+
+_lib: Any = getattr(SSL, "_lib", None)
+_ffi: Any = getattr(SSL, "_ffi", None)
+
+GROUPS: Final = b"X25519MLKEM768:X25519:P-256:P-384"
+"""Key exchange groups in order of preference. P-256 must stay: TLS 1.2 with an EC certificate
+on that curve fails without it."""
+
+VERIFY_OK: Final = 0
+"""``X509_V_OK``: what :meth:`Observer.judge` returns for a certificate it has nothing against."""
+
+_BUFFER_SIZE: Final = 1 << 16
+_ALPN_OK: Final = 0
+_ALPN_FATAL: Final = 2
+_CB_ALERT: Final = 0x4000
+_CB_WRITE: Final = 0x08
+_NEVER_CHECK_SUBJECT: Final = 0x20
+_HARMLESS_ALERTS: Final = frozenset({0, 90, 100})
+"""close_notify, user_canceled, no_renegotiation: never the end by failure (RFC 8446 6.1)."""
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class Status(enum.IntEnum):
+    """What a call into OpenSSL ended with."""
+
+    DONE = 0
+    WANT = 1
+    """More ciphertext is needed."""
+    CLOSED = 2
+    """The peer sent close_notify."""
+    FAILED = 3
+    """See :func:`take_errors`."""
+
+
+class Observer(Protocol):
+    """Whom the callbacks report to during a call: the channel that made it."""
+
+    def alert(self, number: int, *, sent: bool) -> None:
+        """A fatal alert was sent to the peer or received from it (RFC 8446 section 6.2)."""
+
+    def rejected(self, error: int, depth: int, certificate: x509.Certificate | None) -> None:
+        """OpenSSL found the peer's chain invalid: ``X509_V_ERR_*``, and where in the chain."""
+
+    def judge(self, certificate: x509.Certificate) -> int:
+        """The peer's own certificate, its chain verified: 0, or the error to refuse it with."""
+
+    def broken(self, error: BaseException) -> None:
+        """A callback of ours raised; the handshake was refused."""
+
+
+class TLSUnavailable(Exception):  # noqa: N818 - says what is the case
+    """This build of pyOpenSSL or OpenSSL lacks something the broker needs; says what."""
+
+
+class _Thread(threading.local):
+    """Per thread: who is calling OpenSSL, and the buffer reads go through."""
+
+    def __init__(self) -> None:
+        self.current: Observer | None = None
+        self.buffer: Any = _ffi.new("char[]", _BUFFER_SIZE) if _ffi is not None else None
+
+
+_thread: Final = _Thread()
+
+
+def observe(observer: Observer | None) -> None:
+    """Name whom callbacks report to from now on in this thread; None when the call is over."""
+    _thread.current = observer
+
+
+def _on_error(_type: object, error: BaseException, _traceback: object) -> None:
+    if _thread.current is not None:
+        _thread.current.broken(error)
+
+
+def _callback(signature: str, *, error: int | None) -> Callable[[_F], Any]:
+    def wrap(function: _F) -> Any:
+        if _ffi is None:
+            return None
+        if error is None:
+            return _ffi.callback(signature, function, onerror=_on_error)
+        return _ffi.callback(signature, function, error=error, onerror=_on_error)
+
+    return wrap
+
+
+@_callback("void(*)(const SSL*, int, int)", error=None)
+def _info(_ssl: Any, where: int, value: int) -> None:
+    if where & _CB_ALERT and _thread.current is not None:
+        number = value & 0xFF
+        if number not in _HARMLESS_ALERTS:
+            _thread.current.alert(number, sent=bool(where & _CB_WRITE))
+
+
+@_callback("int(*)(int, X509_STORE_CTX*)", error=0)
+def _verify(ok: int, store: Any) -> int:
+    observer = _thread.current
+    if observer is None:
+        return 0  # nobody to answer for this peer: refuse
+    depth = _lib.X509_STORE_CTX_get_error_depth(store)
+    if not ok:
+        error = _lib.X509_STORE_CTX_get_error(store)
+        observer.rejected(error, depth, _current_certificate(store))
+        return 0  # keeps OpenSSL's own error, and so the right alert
+    if depth == 0:
+        certificate = _current_certificate(store)
+        # A certificate only OpenSSL can read cannot be checked further, nor be an identity.
+        unreadable = _lib.X509_V_ERR_CERT_REJECTED
+        verdict = unreadable if certificate is None else observer.judge(certificate)
+        if verdict != VERIFY_OK:
+            _lib.X509_STORE_CTX_set_error(store, verdict)
+            observer.rejected(verdict, depth, certificate)
+            return 0
+    return 1
+
+
+def _current_certificate(store: Any) -> x509.Certificate | None:
+    pointer = _lib.X509_STORE_CTX_get_current_cert(store)
+    if pointer == _ffi.NULL:
+        return None
+    _lib.X509_up_ref(pointer)
+    try:
+        return crypto.X509._from_raw_x509_ptr(pointer).to_cryptography()
+    except ValueError:  # OpenSSL reads more than cryptography does
+        return None
+
+
+@_callback(
+    "int(*)(SSL*, unsigned char**, unsigned char*, const unsigned char*, unsigned int, void*)",
+    error=_ALPN_FATAL,
+)
+def _select_alpn(
+    _ssl: Any, out: Any, out_length: Any, offered: Any, length: int, wanted: Any
+) -> int:
+    data = _ffi.buffer(offered, length)[:]
+    for protocol in _ffi.from_handle(wanted):
+        at = 0
+        while at < length:
+            size = data[at]
+            if data[at + 1 : at + 1 + size] == protocol:
+                # OpenSSL copies what `out` points to before the ClientHello is released.
+                out[0] = _ffi.cast("unsigned char*", offered) + at + 1
+                out_length[0] = size
+                return _ALPN_OK
+            at += 1 + size
+    return _ALPN_FATAL  # alert 120, no_application_protocol (RFC 7301 section 3.2)
+
+
+_alpn_handles: dict[tuple[bytes, ...], Any] = {}
+
+
+def prepare_context(context: SSL.Context, *, alpn: tuple[bytes, ...] = ()) -> None:
+    """Set groups, buffer release and ALPN on a Context not used so far.
+
+    ``alpn``: what this server speaks, best first. A client that offers something else only is
+    refused with alert 120; one that offers nothing is let in. Raises ``SSL.Error``.
+    """
+    pointer = context._context
+    if _lib.SSL_CTX_set1_curves_list(pointer, GROUPS) != 1:
+        raise SSL.Error(take_errors())
+    context.set_mode(_lib.SSL_MODE_RELEASE_BUFFERS)
+    if alpn:
+        if alpn not in _alpn_handles:
+            _alpn_handles[alpn] = _ffi.new_handle(alpn)
+        _lib.SSL_CTX_set_alpn_select_cb(pointer, _select_alpn, _alpn_handles[alpn])
+
+
+def require_peer_certificate(context: SSL.Context, *, optional: bool) -> None:
+    """Ask the peer for a certificate and verify it; ``optional``: let in a peer that has none."""
+    mode = SSL.VERIFY_PEER | (0 if optional else SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
+    _lib.SSL_CTX_set_verify(context._context, mode, _verify)
+
+
+def expect_host(connection: SSL.Connection, host: bytes, address: bytes | None) -> None:
+    """Client side: the server's certificate must name ``host``, or the packed IP ``address``.
+
+    Never by its common name (RFC 9110 section 4.3.4). Raises ``SSL.Error``.
+    """
+    parameters = _lib.SSL_get0_param(connection._ssl)
+    _lib.X509_VERIFY_PARAM_set_hostflags(parameters, _NEVER_CHECK_SUBJECT)
+    if address is not None:
+        done = _lib.X509_VERIFY_PARAM_set1_ip(parameters, address, len(address))
+    else:
+        done = _lib.X509_VERIFY_PARAM_set1_host(parameters, host, len(host))
+    if done != 1:
+        raise SSL.Error(take_errors())
+
+
+def report_alerts(connection: SSL.Connection) -> None:
+    """Tell the observer of alerts that are sent and received on this Connection."""
+    _lib.SSL_set_info_callback(connection._ssl, _info)
+
+
+class Handles:
+    """The raw pointers of one Connection: its SSL and the two memory BIOs under it."""
+
+    __slots__ = ("connection", "into", "outof", "ssl")
+
+    def __init__(self, connection: SSL.Connection) -> None:
+        self.connection: Any = connection  # owns the three below
+        self.ssl: Any = self.connection._ssl
+        self.into: Any = self.connection._into_ssl
+        self.outof: Any = self.connection._from_ssl
+
+
+def handshake(handles: Handles) -> Status:
+    """Go as far in the handshake as the ciphertext given so far allows."""
+    result = _lib.SSL_do_handshake(handles.ssl)
+    return Status.DONE if result == 1 else _status(handles.ssl, result)
+
+
+def write_ciphertext(handles: Handles, data: bytes | bytearray | memoryview) -> None:
+    """Give OpenSSL bytes from the network."""
+    if isinstance(data, bytes):
+        written = _lib.BIO_write(handles.into, data, len(data))
+    else:
+        with _ffi.from_buffer(data) as view:
+            written = _lib.BIO_write(handles.into, view, len(data))
+    if written != len(data):
+        raise MemoryError("OpenSSL could not take the ciphertext")
+
+
+def read_plaintext(handles: Handles) -> tuple[bytes, Status]:
+    """Return everything that can be decrypted now, and why it ended there (never ``DONE``)."""
+    ssl = handles.ssl
+    buffer = _thread.buffer
+    read = _lib.SSL_read
+    size = 0
+    full: list[bytes] = []
+    while (got := read(ssl, buffer + size, _BUFFER_SIZE - size)) > 0:
+        size += got
+        if size == _BUFFER_SIZE:
+            full.append(_ffi.buffer(buffer, size)[:])
+            size = 0
+    data = _ffi.buffer(buffer, size)[:] if size else b""
+    if full:
+        full.append(data)
+        data = b"".join(full)
+    return data, _status(ssl, got)
+
+
+def write_plaintext(handles: Handles, data: bytes) -> Status:
+    """Encrypt all of ``data``, in records of at most 16 KiB."""
+    ssl = handles.ssl
+    size = len(data)
+    written = _lib.SSL_write(ssl, data, size) if size else 0
+    if written == size:
+        return Status.DONE
+    with _ffi.from_buffer(data) as view:
+        at = 0
+        while written > 0:
+            at += written
+            if at == size:
+                return Status.DONE
+            written = _lib.SSL_write(ssl, view + at, size - at)
+    return _status(ssl, written)
+
+
+def read_ciphertext(handles: Handles) -> bytes:
+    """Take all bytes OpenSSL wants to send."""
+    buffer = _thread.buffer
+    got: int = _lib.BIO_read(handles.outof, buffer, _BUFFER_SIZE)
+    if got <= 0:
+        return b""
+    if got < _BUFFER_SIZE:
+        data: bytes = _ffi.buffer(buffer, got)[:]
+        return data
+    parts = []
+    while got > 0:
+        parts.append(_ffi.buffer(buffer, got)[:])
+        got = _lib.BIO_read(handles.outof, buffer, _BUFFER_SIZE)
+    return b"".join(parts)
+
+
+def shutdown(handles: Handles) -> None:
+    """Queue close_notify. Does nothing before the handshake is complete or after a failure."""
+    if _lib.SSL_shutdown(handles.ssl) < 0:
+        _lib.ERR_clear_error()
+
+
+def fresh_input(handles: Handles) -> None:
+    """Replace the BIO ciphertext is given to, which never shrinks. It must be empty."""
+    bio = _new_bio()
+    _lib.SSL_set_bio(handles.ssl, bio, handles.outof)  # frees the former one
+    handles.connection._into_ssl = handles.into = bio
+
+
+def fresh_output(handles: Handles) -> None:
+    """Replace the BIO ciphertext is taken from. It must be empty, the handshake complete."""
+    bio = _new_bio()
+    _lib.SSL_set_bio(handles.ssl, handles.into, bio)
+    handles.connection._from_ssl = handles.outof = bio
+
+
+def _new_bio() -> Any:
+    bio = _lib.BIO_new(_lib.BIO_s_mem())
+    if bio == _ffi.NULL:
+        raise MemoryError("no memory for the buffers of a TLS connection")
+    return bio
+
+
+def verify_result(handles: Handles) -> int:
+    """``X509_V_OK`` (0) or the error the peer's chain was found to have."""
+    result: int = _lib.SSL_get_verify_result(handles.ssl)
+    return result
+
+
+def verify_error_text(error: int) -> str:
+    """OpenSSL's words for an ``X509_V_ERR_*`` number."""
+    text: bytes = _ffi.string(_lib.X509_verify_cert_error_string(error))
+    return text.decode("ascii", "replace")
+
+
+def take_errors() -> list[str]:
+    """Empty OpenSSL's error queue of this thread and return the reasons, oldest first."""
+    reasons = []
+    while error := _lib.ERR_get_error():
+        text = _lib.ERR_reason_error_string(error)
+        reasons.append(_ffi.string(text).decode("ascii", "replace") if text else str(error))
+    return reasons
+
+
+def _status(ssl: Any, result: int) -> Status:
+    code = _lib.SSL_get_error(ssl, result)
+    if code == _lib.SSL_ERROR_WANT_READ:
+        return Status.WANT
+    if code == _lib.SSL_ERROR_ZERO_RETURN:
+        return Status.CLOSED
+    return Status.FAILED
+
+
+_NEEDED: Final = {
+    "naming key exchange groups": ["SSL_CTX_set1_curves_list"],
+    "releasing idle buffers": ["SSL_MODE_RELEASE_BUFFERS"],
+    "telling which alert was sent": ["SSL_set_info_callback"],
+    "refusing an ALPN offer": ["SSL_CTX_set_alpn_select_cb"],
+    "choosing the alert for a refused certificate": [
+        "SSL_CTX_set_verify",
+        "SSL_get_verify_result",
+        "X509_STORE_CTX_get_current_cert",
+        "X509_STORE_CTX_get_error",
+        "X509_STORE_CTX_get_error_depth",
+        "X509_STORE_CTX_set_error",
+        "X509_V_ERR_CERT_REJECTED",
+        "X509_up_ref",
+        "X509_verify_cert_error_string",
+    ],
+    "checking a server's name": [
+        "SSL_get0_param",
+        "X509_VERIFY_PARAM_set1_host",
+        "X509_VERIFY_PARAM_set1_ip",
+        "X509_VERIFY_PARAM_set_hostflags",
+    ],
+    "reading and writing records": [
+        "BIO_new",
+        "BIO_read",
+        "BIO_s_mem",
+        "BIO_write",
+        "ERR_clear_error",
+        "ERR_get_error",
+        "ERR_reason_error_string",
+        "SSL_ERROR_WANT_READ",
+        "SSL_ERROR_ZERO_RETURN",
+        "SSL_do_handshake",
+        "SSL_get_error",
+        "SSL_read",
+        "SSL_set_bio",
+        "SSL_shutdown",
+        "SSL_write",
+    ],
+}
+
+
+def missing(library: object = _lib) -> list[str]:
+    """Say in plain words what the binding ``library`` cannot do for us; [] when all is well."""
+    if library is None or _ffi is None:
+        return ["pyOpenSSL no longer shows its binding (SSL._lib, SSL._ffi)"]
+    lacks = [
+        f"{purpose} ({', '.join(gone)})"
+        for purpose, names in _NEEDED.items()
+        if (gone := [name for name in names if not hasattr(library, name)])
+    ]
+    if not hasattr(crypto.X509, "_from_raw_x509_ptr"):
+        lacks.append("reading a certificate in a callback (X509._from_raw_x509_ptr)")
+    context = SSL.Context(SSL.TLS_METHOD)
+    if not hasattr(context, "_context"):
+        lacks.append("reaching the Context itself (Context._context)")
+    connection = SSL.Connection(context, None)
+    if gone := [n for n in ("_ssl", "_into_ssl", "_from_ssl") if not hasattr(connection, n)]:
+        lacks.append(f"reaching a Connection itself ({', '.join(gone)})")
+    return lacks
+
+
+def self_test() -> str:
+    """Check that everything above works here: names, then a TLS handshake in memory (a few ms).
+
+    Returns one line that says what was found. Raises :exc:`TLSUnavailable` in plain words.
+    """
+    version = SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode("ascii", "replace")
+    if lacks := missing():
+        raise TLSUnavailable(f"{version} with this pyOpenSSL cannot do: {'; '.join(lacks)}")
+    try:
+        group = _try_handshake()
+    except (SSL.Error, TLSUnavailable) as problem:
+        raise TLSUnavailable(f"{version}: a handshake in memory fails: {problem}") from problem
+    return f"{version}, TLS 1.3 with {group}"
+
+
+def _try_handshake() -> str:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "self-test")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.use_certificate(certificate)
+    context.use_privatekey(key)
+    prepare_context(context, alpn=(b"mqtt",))
+    server = SSL.Connection(context, None)
+    server.set_accept_state()
+    client = SSL.Connection(context, None)
+    client.set_alpn_protos([b"other", b"mqtt"])
+    client.set_connect_state()
+    ends = Handles(client), Handles(server)
+    states = [Status.WANT, Status.WANT]
+    for _ in range(4):
+        for end in (0, 1):
+            states[end] = handshake(ends[end])
+            write_ciphertext(ends[1 - end], read_ciphertext(ends[end]))
+    write_plaintext(ends[0], b"ping")
+    write_ciphertext(ends[1], read_ciphertext(ends[0]))
+    said, _ = read_plaintext(ends[1])
+    if states != [Status.DONE, Status.DONE] or said != b"ping":
+        raise TLSUnavailable(", ".join(take_errors()) or "no answer")
+    if client.get_alpn_proto_negotiated() != b"mqtt":
+        raise TLSUnavailable("ALPN chose nothing")
+    return client.get_group_name() or "an unnamed group"
