@@ -98,7 +98,7 @@ def _parse_rule(text: str) -> tuple[_Rule, str]:
         address = ipaddress.ip_address(address_text)
     except ValueError:
         raise ValueError("holds no IPv4 or IPv6 address") from None
-    prefix = address.max_prefixlen
+    prefix: int = address.max_prefixlen
     if slash:
         # Digits only: netmasks ("/255.0.0.0") and wildcard masks ("/0.255.255.255") are easily
         # taken for each other.

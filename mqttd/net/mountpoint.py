@@ -31,9 +31,9 @@ def check_mountpoint(template: str) -> str | None:
 
 def render_mountpoint(
     template: str,
-    *,
+    username: str | None,
     client_id: str,
-    username: str | None = None,
+    *,
     attributes: Mapping[str, str] = _NO_ATTRIBUTES,
     zone: str = "default",
 ) -> str:
@@ -49,7 +49,8 @@ def render_mountpoint(
     for literal, placeholder in _parse(template):
         parts.append(literal)
         if placeholder:
-            parts.append(_value(placeholder, client_id, username, attributes, zone))
+            values = {"username": username, "clientid": client_id, "zone": zone}
+            parts.append(_value(placeholder, values, attributes))
     prefix = "".join(parts)
     if prefix.startswith("$"):
         raise ValueError("the mountpoint of this client begins with $")
@@ -59,18 +60,10 @@ def render_mountpoint(
 
 
 def _value(
-    placeholder: str,
-    client_id: str,
-    username: str | None,
-    attributes: Mapping[str, str],
-    zone: str,
+    placeholder: str, values: Mapping[str, str | None], attributes: Mapping[str, str]
 ) -> str:
-    if placeholder == "clientid":
-        value: str | None = client_id
-    elif placeholder == "username":
-        value = username
-    elif placeholder == "zone":
-        value = zone
+    if placeholder in _PLAIN:
+        value = values[placeholder]
     else:
         value = attributes.get(placeholder.removeprefix(_ATTRIBUTE))
     if not value:

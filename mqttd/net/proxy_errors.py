@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class InvalidProxyHeader(Exception):
+class InvalidProxyHeader(Exception):  # noqa: N818 - the name says what is wrong
     """The first bytes of a connection are no acceptable PROXY protocol header.
 
     ``reason`` is one English sentence for the log. It never quotes what the peer sent, except

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from mqttd.identity import ProxyHeader
+from mqttd.net.first_bytes import name_protocol
 from mqttd.net.proxy_errors import InvalidProxyHeader
 from mqttd.net.proxy_v1 import MAX_V1_LENGTH, V1_SIGNATURE, parse_v1
 from mqttd.net.proxy_v2 import V2_FIXED_LENGTH, V2_SIGNATURE, announced_length, parse_v2
 
 __all__ = ["InvalidProxyHeader", "ProxyParser"]
-
-_ELSE = (
-    (b"\x16\x03", "a TLS ClientHello"),
-    (b"\x10", "an MQTT CONNECT packet"),
-    (b"GET", "an HTTP request"),
-)
 
 
 class ProxyParser:
@@ -70,10 +65,10 @@ class ProxyParser:
 
 
 def _not_a_header(buffer: bytes) -> str:
-    for start, name in _ELSE:
-        if buffer.startswith(start):
-            return (
-                f"the first bytes are {name}, not a PROXY protocol header: the client is not"
-                " behind the proxy, or the proxy does not send the header"
-            )
-    return "the first bytes are not a PROXY protocol header"
+    name = name_protocol(buffer)
+    if name is None:
+        return "the first bytes are not a PROXY protocol header"
+    return (
+        f"the first bytes are {name}, not a PROXY protocol header: the client is not behind the"
+        " proxy, or the proxy does not send the header"
+    )
