@@ -113,7 +113,8 @@ class _Reader:
             with self.restricted() as parser:
                 return parser.parse(text, str(directory), False, config_parser.NO_SUBSTITUTION)
         except pyparsing.ParseBaseException as problem:
-            raise _failure(f"{name}:{problem.lineno}", *_explain(problem, text)) from None
+            line = _line_of(problem, text)
+            raise _failure(f"{name}:{line}", *_explain(problem, text)) from None
         except ConfigException as problem:
             # pyhocon's text of it may quote values, and values may be secret
             raise _failure(name, *_explain_conflict(problem)) from None
@@ -156,6 +157,14 @@ class _Reader:
 
 def _failure(place: str, message: str, cure: str = "") -> ConfigurationErrors:
     return ConfigurationErrors([Finding("error", "", message, cure, place)])
+
+
+def _line_of(problem: pyparsing.ParseBaseException, text: str) -> int:
+    """The line at fault: at the start of a line, what stood before it was not finished."""
+    before = text[: problem.loc]
+    if not before.rpartition("\n")[2].strip() and text[problem.loc : problem.loc + 1] not in "}]":
+        before = before.rstrip()
+    return before.count("\n") + 1
 
 
 def _explain(problem: pyparsing.ParseBaseException, text: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from mqttd.config.errors import Finding, notice
+from mqttd.config.errors import Finding
 from mqttd.config.schema.listeners import LISTENER_TYPES
 
 _LINE = re.compile(r"[ \t]*listener\.([A-Za-z0-9_.-]+)[ \t]*=[ \t]*(.*?)[ \t]*\r?")
@@ -149,7 +149,7 @@ def convert(
         else:
             new = "bind" if not key else _KEYS[kind].get(key)
         if new is None:
-            message = f"has no meaning on a {kind} listener"
+            message = f"has no meaning on {kind} listeners"
             cure = "remove it, or see the options of the new form"
             findings.append(Finding("error", old, message, cure, line.origin))
             continue
@@ -169,10 +169,12 @@ def convert(
     for section, keys in moved.items():
         kind = section.split(".")[1]
         findings.append(
-            notice(
+            Finding(
+                "notice",
                 section,
                 f"written in the form of EMQ X 4 (listener.{kind}....), read as this section",
                 f"write {section} {{ {', '.join(f'{key} = ...' for key in keys)} }}",
+                origins[f"{section}.{keys[0]}"].partition(",")[0],
             )
         )
     return findings

@@ -7,15 +7,17 @@ from collections.abc import Iterator
 
 from mqttd.config.errors import Finding, warning
 from mqttd.config.schema import Configuration, ListenerOptions, SslOptions
+from mqttd.config.validate import any_enabled
 
 _LARGE_PACKET = 64 * 1024 * 1024
-_OLD_VERSIONS = frozenset({"tlsv1", "tlsv1.1"})
-_WEAK_MARKS = frozenset({"RC4", "DES", "3DES", "CBC3", "NULL", "EXPORT", "EXP", "MD5"})
-_ANONYMOUS_MARKS = frozenset({"ADH", "AECDH", "ANON"})
 
 
 def lint(configuration: Configuration) -> list[Finding]:
-    """A warning for each weak or risky setting, with the risk and the cure."""
+    """A warning for each weak or risky setting, with the risk and the cure.
+
+    Versions, cipher suites and certificate files are judged where they are opened, with the TLS
+    context.
+    """
     findings = list(_access(configuration))
     for listener in configuration.listeners.enabled():
         findings += _listener(listener, configuration)
@@ -27,11 +29,12 @@ def lint(configuration: Configuration) -> list[Finding]:
 
 def _access(configuration: Configuration) -> Iterator[Finding]:
     listeners = list(configuration.listeners.enabled())
-    if listeners and not configuration.authentication and not all(map(_demands_proof, listeners)):
+    authenticated = any_enabled(configuration.authentication)
+    if not authenticated and not all(map(_demands_proof, listeners)):
         yield warning(
             "authentication",
             "no authenticator is configured: everybody who can connect is let in",
-            "configure authentication, or demand client certificates with verify = verify_peer",
+            "bind to 127.0.0.1, or demand client certificates with verify = verify_peer",
         )
 
 
@@ -111,20 +114,6 @@ def _certificate_identity(
 
 
 def _ssl_options(options: SslOptions, path: str) -> Iterator[Finding]:
-    old = [version for version in options.versions if version in _OLD_VERSIONS]
-    if old:
-        yield warning(
-            f"{path}.versions",
-            f"{', '.join(old)}: deprecated since RFC 8996, with known weaknesses",
-            'write ["tlsv1.3", "tlsv1.2"]',
-        )
-    weak = [name for name in options.ciphers if _marks(name) & (_WEAK_MARKS | _ANONYMOUS_MARKS)]
-    if weak:
-        yield warning(
-            f"{path}.ciphers",
-            f"weak suites: {', '.join(weak)}",
-            "remove them, or remove the option for the preselected ones",
-        )
     if options.verify == "verify_peer" and options.fail_if_no_peer_cert is False:
         yield warning(
             f"{path}.fail_if_no_peer_cert",
@@ -133,10 +122,6 @@ def _ssl_options(options: SslOptions, path: str) -> Iterator[Finding]:
         )
     if options.password is not None and len(options.password.reveal()) < 8:
         yield warning(f"{path}.password", "is short", "use 8 characters or more")
-
-
-def _marks(suite: str) -> set[str]:
-    return set(suite.upper().replace("_", "-").split("-"))
 
 
 def _limits(configuration: Configuration) -> Iterator[Finding]:

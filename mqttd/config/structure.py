@@ -142,7 +142,7 @@ def _structure_listener(
             given.setdefault(key, {})
         elif key in given:
             cure = f"remove it, or write listeners.{better[kind]}.{name}"
-            problems.append((key, InvalidValue(f"has no meaning on a {kind} listener", cure)))
+            problems.append((key, InvalidValue(f"has no meaning on {kind} listeners", cure)))
             del given[key]
     if "enabled" in given:
         if "enable" in given:

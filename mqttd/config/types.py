@@ -22,9 +22,11 @@ _DURATION_UNITS = {
     "f": 1209600.0,
 }
 _SIZE_UNITS = {"": 1, "b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdwf])\s*")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
-_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*(?:/\s*(\d*)\s*([a-z]+))?", re.IGNORECASE)
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|[smhdwf])\s*")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", re.IGNORECASE)
+_RATE = re.compile(
+    r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)\s*(?:/\s*([0-9]*)\s*([a-z]+))?", re.IGNORECASE
+)
 _TRUE = frozenset({"true", "on"})
 _FALSE = frozenset({"false", "off"})
 
@@ -63,7 +65,7 @@ def parse_integer(value: object) -> int:
     """A whole number; text of digits counts, since environment variables are text."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, str) and re.fullmatch(r"[+-]?\d{1,20}", value.strip()):
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,20}", value.strip()):
         return int(value)
     raise InvalidValue(f"expects a whole number, not {shown(value)}")
 
@@ -72,7 +74,7 @@ def parse_number(value: object) -> float:
     """A number that may have a fraction."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
-    if isinstance(value, str) and re.fullmatch(r"\d{1,20}(\.\d{1,20})?", value.strip()):
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,20}(\.[0-9]{1,20})?", value.strip()):
         return float(value)
     raise InvalidValue(f"expects a number, not {shown(value)}")
 

@@ -16,7 +16,7 @@ def validate(configuration: Configuration) -> list[Finding]:
     """Every contradiction in the configuration, and every option not supported yet by name."""
     findings = list(_sections(configuration))
     findings += _mqtt(configuration.mqtt)
-    for listener in configuration.listeners.all():
+    for listener in configuration.listeners:
         findings += _listener(listener)
         if listener.ssl_options is not None:
             findings += _ssl_options(listener.ssl_options, f"{listener.path}.ssl_options")
@@ -28,8 +28,8 @@ def _not_yet(path: str, what: str, cure: str = _REMOVE) -> Finding:
     return error(path, f"{what} is not supported yet by this version", cure)
 
 
-def _enabled(sections: list[object]) -> bool:
-    """Whether any of the raw sections is in use; EMQX's default for ``enable`` is true."""
+def any_enabled(sections: list[object]) -> bool:
+    """Whether any of the raw sections is in use; where ``enable`` is not written it is true."""
     return any(
         not isinstance(section, dict) or str(section.get("enable", "true")).lower() != "false"
         for section in sections
@@ -40,11 +40,11 @@ def _sections(configuration: Configuration) -> Iterator[Finding]:
     if configuration.psk_authentication.enable:
         path = "psk_authentication.enable"
         yield _not_yet(path, "psk_authentication", "set enable = false, or remove the section")
-    if _enabled(configuration.authentication):
+    if any_enabled(configuration.authentication):
         cure = "set enable = false in each authenticator, or remove the section"
         yield _not_yet("authentication", "authentication", cure)
     authorization = configuration.authorization
-    if _enabled(authorization.sources):
+    if any_enabled(authorization.sources):
         cure = "set enable = false in each source, or remove them"
         yield _not_yet("authorization.sources", "authorization", cure)
     if authorization.no_match == "deny":
@@ -70,7 +70,7 @@ def _mqtt(mqtt: MqttOptions) -> Iterator[Finding]:
 
 def _listener(listener: ListenerOptions) -> Iterator[Finding]:
     path = listener.path
-    if _enabled(listener.authentication):
+    if any_enabled(listener.authentication):
         yield _not_yet(f"{path}.authentication", "authentication of one listener")
     if listener.enable_authn == "quick_deny_anonymous":
         yield _not_yet(f"{path}.enable_authn", "quick_deny_anonymous", "write true")
@@ -135,12 +135,6 @@ def _psk_suites(options: SslOptions, path: str) -> Iterator[Finding]:
     if psk and len(psk) == len(options.ciphers):
         cure = "list suites without PSK, or remove the option for the preselected ones"
         yield _not_yet(f"{path}.ciphers", f"PSK (suites {', '.join(psk)})", cure)
-    elif psk:
-        yield warning(
-            f"{path}.ciphers",
-            f"PSK is not supported yet by this version; left out: {', '.join(psk)}",
-            "remove these suites",
-        )
 
 
 def _binds(configuration: Configuration) -> Iterator[Finding]:

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import attrs
 
 from mqttd.config.errors import InvalidValue
+from mqttd.config.mountpoint import parse_mountpoint
 from mqttd.config.option import (
     BIND,
     BOOLEAN,
@@ -29,7 +29,7 @@ from mqttd.config.option import (
 from mqttd.config.schema.tcp import TcpOptions
 from mqttd.config.schema.tls import SslOptions
 from mqttd.config.schema.websocket import WebSocketOptions
-from mqttd.config.types import Bind, Rate, parse_text, parse_text_list, shown
+from mqttd.config.types import Bind, Rate, parse_text_list, shown
 
 LISTENER_TYPES = ("tcp", "ssl", "ws", "wss")
 TLS_TYPES = ("ssl", "wss")
@@ -56,15 +56,11 @@ CERTIFICATE_FIELDS = (
 )
 """What of a client certificate can become a username or a Client Identifier."""
 
-_PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
-_MOUNTPOINT_PLACEHOLDERS = frozenset({"username", "clientid"})
-
 
 def parse_access_rules(value: object) -> list[str]:
-    """Rules ``allow|deny all|ADDRESS|CIDR``, each normalised to lower case words.
+    """Rules ``allow|deny all|ADDRESS|CIDR``, each as two words in lower case.
 
-    One text may hold several rules with commas between. Host bits set in a CIDR are refused,
-    since the writer meant either the host or the network.
+    One text may hold several rules with commas between.
     """
     rules, bad = [], []
     for item in parse_text_list(value):
@@ -77,33 +73,21 @@ def parse_access_rules(value: object) -> list[str]:
     if bad:
         raise InvalidValue(
             f"invalid rule: {', '.join(bad)}",
-            'write "allow all", "deny 10.0.0.1" or "allow 192.168.0.0/16" (no host bits set)',
+            'write "allow all", "deny 10.0.0.1" or "allow 192.168.0.0/16"',
         )
     return rules
 
 
 def _is_network(text: str) -> bool:
+    """Whether it is ``all``, an address, or an address and a prefix length; no netmask."""
     if text == "all":
         return True
     try:
-        ipaddress.ip_network(text)
+        ipaddress.ip_network(text, strict=False)
     except ValueError:
         return False
-    return True
-
-
-def _parse_mountpoint(value: object) -> str:
-    mountpoint = parse_text(value)
-    cure = "use plain text, ${username} and ${clientid}"
-    unknown = [
-        name for name in _PLACEHOLDER.findall(mountpoint) if name not in _MOUNTPOINT_PLACEHOLDERS
-    ]
-    if unknown:
-        names = ", ".join(f"${{{name}}}" for name in unknown)
-        raise InvalidValue(f"placeholder {names} is not supported", cure)
-    if any(mark in mountpoint for mark in "+#\0"):
-        raise InvalidValue("a mountpoint cannot hold the wildcards + and #, or U+0000", cure)
-    return mountpoint
+    prefix = text.partition("/")[2]
+    return "%" not in text and (not prefix or prefix.isdecimal())
 
 
 def _parse_enable_authn(value: object) -> bool | str:
@@ -144,9 +128,10 @@ class ListenerOptions:
         shown_default="infinity",
     )
     mountpoint: str = option(
-        Kind("text with placeholders", _parse_mountpoint, lambda value: f'"{value}"'),
+        Kind("text with placeholders", parse_mountpoint, lambda value: f'"{value}"'),
         "",
-        "Prefix of every topic of this listener; may hold ``${username}`` and ``${clientid}``.",
+        """Prefix of every topic of this listener; may hold ``${username}`` and ``${clientid}``,
+        each with a ``/`` behind it. A client without a value for it is refused.""",
     )
     access_rules: list[str] = option(
         Kind("list of rules", parse_access_rules, lambda _: '["allow all"]'),
@@ -180,10 +165,13 @@ class ListenerOptions:
     enable_authn: bool | str = option(
         Kind("true, false or quick_deny_anonymous", _parse_enable_authn, lambda _: "true"),
         True,
-        "Whether clients of this listener are authenticated.",
+        "Whether clients of this listener are authenticated. ``quick_deny_anonymous`` is not "
+        "supported yet.",
     )
     authentication: list[Any] = option(
-        SECTIONS, [], "Authenticators of this listener, in place of the global ones."
+        SECTIONS,
+        [],
+        "Authenticators of this listener, in place of the global ones. Not supported yet.",
     )
     tcp_options: TcpOptions = section(TcpOptions, "Socket options.")
     ssl_options: SslOptions | None = section(None, "TLS options; ssl and wss listeners only.")
@@ -242,7 +230,7 @@ class Listeners:
     ws: dict[str, ListenerOptions] = attrs.field(factory=dict)
     wss: dict[str, ListenerOptions] = attrs.field(factory=dict)
 
-    def all(self) -> Iterator[ListenerOptions]:
+    def __iter__(self) -> Iterator[ListenerOptions]:
         """Every listener, also those that are not enabled, in the order tcp, ssl, ws, wss."""
         for kind in LISTENER_TYPES:
             by_name: dict[str, ListenerOptions] = getattr(self, kind)
@@ -250,4 +238,4 @@ class Listeners:
 
     def enabled(self) -> Iterator[ListenerOptions]:
         """The listeners to start."""
-        return (listener for listener in self.all() if listener.enable)
+        return (listener for listener in self if listener.enable)

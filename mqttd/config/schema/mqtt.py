@@ -68,7 +68,9 @@ class MqttOptions:
         "Which member of a Shared Subscription gets a message. Members that cannot take more are "
         "skipped.",
     )
-    exclusive_subscription: bool = option(BOOLEAN, False, "Accept ``$exclusive`` subscriptions.")
+    exclusive_subscription: bool = option(
+        BOOLEAN, False, "Accept ``$exclusive`` subscriptions. Not supported yet."
+    )
     strict_mode: bool = option(
         BOOLEAN,
         False,
@@ -101,7 +103,9 @@ class MqttOptions:
         shown_default="infinity",
     )
     upgrade_qos: bool = option(
-        BOOLEAN, False, "Deliver with the QoS of the Subscription when it is the higher one."
+        BOOLEAN,
+        False,
+        "Deliver with the QoS of the Subscription if it is higher. Not supported yet.",
     )
     max_inflight: int = option(
         integer(1, 65535),
@@ -138,7 +142,9 @@ class MqttOptions:
         "Which message goes when the queue is full: the one that waits longest, or the new one.",
     )
     mqueue_store_qos0: bool = option(BOOLEAN, True, "Keep QoS 0 messages for absent clients too.")
-    mqueue_priorities: Any = option(RAW, "disabled", "Priorities of topics in the queue.")
+    mqueue_priorities: Any = option(
+        RAW, "disabled", "Priorities of topics in the queue. Not supported yet."
+    )
     mqueue_default_priority: str = option(
         choice("highest", "lowest"),
         "lowest",
@@ -166,7 +172,9 @@ class MqttOptions:
         "disabled",
         "Which part of the client certificate takes the place of the Client Identifier.",
     )
-    client_attrs_init: Any = option(RAW, None, "Attributes of a client, taken from its data.")
+    client_attrs_init: Any = option(
+        RAW, None, "Attributes of a client, taken from its data. Not supported yet."
+    )
     response_information: str = option(
         TEXT, "", "Response Information given to MQTT 5 clients that ask for it; empty: none."
     )

@@ -78,7 +78,7 @@ class OcspOptions:
     """OCSP stapling: ``ssl_options.ocsp``."""
 
     enable_ocsp_stapling: bool = option(
-        BOOLEAN, False, "Staple an OCSP response for the server certificate."
+        BOOLEAN, False, "Staple an OCSP response for the server certificate. Not supported yet."
     )
     responder_url: str | None = option(TEXT, None, "URL of the OCSP responder.")
     issuer_pem: str | None = option(
@@ -155,7 +155,9 @@ class SslOptions:
     )
     ocsp: OcspOptions = section(OcspOptions, "OCSP stapling.")
     enable_crl_check: bool = option(
-        BOOLEAN, False, "Refuse client certificates that a CRL lists as revoked."
+        BOOLEAN,
+        False,
+        "Refuse client certificates that a CRL lists as revoked. Not supported yet.",
     )
     reuse_sessions: bool = option(
         BOOLEAN,
@@ -196,12 +198,14 @@ class SslOptions:
     partial_chain: str = option(
         Kind("false or a rule", _parse_partial_chain),
         "false",
-        "Accept chains that end in an intermediate certificate of ``cacertfile``.",
+        "Accept chains that end in an intermediate of ``cacertfile``. Not supported yet.",
     )
     verify_peer_ext_key_usage: str | None = option(
-        TEXT, None, "Extended key usages a client certificate must have."
+        TEXT, None, "Extended key usages a client certificate must have. Not supported yet."
     )
-    managed_certs: Any = option(RAW, None, "Certificates from EMQX's certificate store.")
+    managed_certs: Any = option(
+        RAW, None, "Certificates from EMQX's certificate store. Not supported yet."
+    )
 
     @property
     def requires_peer_cert(self) -> bool:

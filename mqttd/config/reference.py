@@ -1,0 +1,80 @@
+"""The settings reference, in reStructuredText, made from what the schema says of each option."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+
+import attrs
+
+from mqttd.config.option import documentation_of
+from mqttd.config.schema import Configuration, ListenerOptions, Listeners
+from mqttd.config.structure import nested_sections
+
+_INTRODUCTION = """\
+.. This file is made by docs/_generate_settings.py from mqttd/config/schema. Do not edit it.
+
+========
+Settings
+========
+
+Every option of the configuration file, in the order of the file. Options are written as
+``section { option = value }`` or as ``section.option = value``; an environment variable such as
+``MQTTD_LISTENERS__SSL__DEFAULT__BIND`` overrides the file. Unknown options are errors, and so are
+options marked as not supported yet, once they are put to use.
+
+Values
+======
+
+duration
+    A number with a unit, ``ms``, ``s``, ``m``, ``h``, ``d``, ``w`` or ``f`` (a fortnight); parts
+    may follow each other: ``500ms``, ``15m``, ``1h30m``. A bare number counts milliseconds.
+size
+    Bytes, or a number with ``KB``, ``MB`` or ``GB``; 1 KB is 1024 bytes.
+rate
+    A number and an interval: ``100/s``, ``500/10s``, ``10MB/10s``; ``infinity`` is no limit.
+path
+    A file; a relative path starts at the directory the broker is started in.
+list or comma text
+    ``["a", "b"]`` or ``"a,b"``.
+boolean
+    ``true``, ``false``, ``on`` or ``off``.
+"""
+
+
+def settings_reference() -> str:
+    """The whole page."""
+    parts = [_INTRODUCTION]
+    parts += _section(Configuration, "")
+    return "\n".join(parts)
+
+
+def _section(cls: type, path: str) -> Iterator[str]:
+    """A heading with the options of one section, then the sections inside it."""
+    if cls is Listeners:
+        yield from _section(ListenerOptions, "listeners.TYPE.NAME")
+        return
+    if path:
+        yield f"{path}\n{'=' * len(path)}\n"
+        yield f"{inspect.getdoc(cls)}\n"
+    ignored = []
+    for field in attrs.fields(cls):
+        documentation = documentation_of(field)
+        if documentation is None or documentation.kind is None:
+            continue
+        name = f"{path}.{field.name}" if path else field.name
+        if not path:
+            yield f"{name}\n{'=' * len(name)}\n"
+        if documentation.ignored:
+            ignored.append(f"- ``{name}``: {documentation.ignored}.")
+            continue
+        yield f".. confval:: {name}"
+        yield f"   :type: {documentation.kind.name}"
+        yield f"   :default: ``{documentation.default}``\n"
+        yield f"   {documentation.text}\n"
+    if ignored:
+        yield "Accepted without effect, with a warning:\n"
+        yield from ignored
+        yield ""
+    for name, inner in nested_sections(cls).items():
+        yield from _section(inner, f"{path}.{name}" if path else name)
