@@ -16,9 +16,9 @@ MAX_V2_LENGTH = 4096
 
 _COMMAND_LOCAL = 0
 _COMMAND_PROXY = 1
-_FAMILY_UNSPEC, _FAMILY_INET, _FAMILY_INET6, _FAMILY_UNIX = range(4)
-_TRANSPORT_UNSPEC, _TRANSPORT_STREAM, _TRANSPORT_DGRAM = range(3)
-_ADDRESS_LENGTH = {_FAMILY_UNSPEC: 0, _FAMILY_INET: 12, _FAMILY_INET6: 36, _FAMILY_UNIX: 216}
+_UNSPEC, _TCP4, _TCP6, _UNIX_STREAM = 0x00, 0x11, 0x21, 0x31
+_DATAGRAMS = frozenset({0x12, 0x22, 0x32})
+_ADDRESS_LENGTH = {_UNSPEC: 0, _TCP4: 12, _TCP6: 36, _UNIX_STREAM: 216}
 
 
 def announced_length(fixed: bytes) -> int:
@@ -26,7 +26,7 @@ def announced_length(fixed: bytes) -> int:
 
     Everything the fixed part can be refused for is refused here, before more is read.
     """
-    version_command, family_transport, length = struct.unpack_from("!BBH", fixed, 12)
+    version_command, family, length = struct.unpack_from("!BBH", fixed, 12)
     if version_command >> 4 != 2:
         raise InvalidProxyHeader(f"the header is of version {version_command >> 4}, not 2")
     if version_command & 0x0F not in {_COMMAND_LOCAL, _COMMAND_PROXY}:
@@ -37,12 +37,11 @@ def announced_length(fixed: bytes) -> int:
         )
     if version_command & 0x0F == _COMMAND_LOCAL:
         return int(length)
-    family, transport = family_transport >> 4, family_transport & 0x0F
-    if family not in _ADDRESS_LENGTH or transport > _TRANSPORT_DGRAM:
-        # "Receivers must drop connections presenting unexpected values here."
-        raise InvalidProxyHeader(f"the header has the unknown family 0x{family_transport:02x}")
-    if transport == _TRANSPORT_DGRAM:
+    if family in _DATAGRAMS:
         raise InvalidProxyHeader("the header speaks of datagrams, on a stream connection")
+    if family not in _ADDRESS_LENGTH:
+        # "Receivers must drop connections presenting unexpected values here."
+        raise InvalidProxyHeader(f"the header has the unknown family 0x{family:02x}")
     if length < _ADDRESS_LENGTH[family]:
         raise InvalidProxyHeader("the header is too short for the addresses of its family")
     return int(length)
@@ -57,14 +56,14 @@ def parse_v2(header: bytes) -> ProxyHeader:
     """
     if header[12] & 0x0F == _COMMAND_LOCAL:
         return ProxyHeader()
-    family, transport = header[13] >> 4, header[13] & 0x0F
+    family = header[13]
     addresses_end = V2_FIXED_LENGTH + _ADDRESS_LENGTH[family]
     fields = parse_fields(header, addresses_end)
     if fields.checksum is not None:
         _check_checksum(header, fields.checksum)
     source: tuple[str, int] | None = None
     destination: tuple[str, int] | None = None
-    if transport == _TRANSPORT_STREAM and family in {_FAMILY_INET, _FAMILY_INET6}:
+    if family in {_TCP4, _TCP6}:
         source, destination = _addresses(header[V2_FIXED_LENGTH:addresses_end])
     return ProxyHeader(
         source=source,
