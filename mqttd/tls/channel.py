@@ -12,11 +12,11 @@ from mqttd.identity import PeerCertificate
 from mqttd.tls import native
 from mqttd.tls.context import ServerContext
 from mqttd.tls.failure import FIRST_BYTES, TLSFailure, explain
-from mqttd.tls.native import Status
 from mqttd.tls.peer import describe_subject, peer_certificate
 
 _LARGE = 1 << 15
-"""Above this many bytes in one call the memory BIOs are replaced, since they never shrink."""
+"""The memory BIOs never shrink: they are replaced after the handshake and after a call with more
+bytes than this, or else each idle connection would keep the memory of its largest moment."""
 
 
 @attrs.frozen
@@ -57,6 +57,7 @@ class TLSChannel:
         "_judge",
         "_rejected",
         "_server",
+        "_settling",
         "handshake_complete",
         "peer_closed",
         "psk_identity",
@@ -83,6 +84,7 @@ class TLSChannel:
         self._server = server
         self._failed: TLSFailure | None = None
         self._first = b""
+        self._settling = True
         self._early: list[bytes] | None = []
         self._alert_sent: int | None = None
         self._alert_received: int | None = None
@@ -111,11 +113,7 @@ class TLSChannel:
     def start(self) -> None:
         """Client side: produce the ClientHello. Does nothing on a server."""
         if not self._server and not self.handshake_complete and self._failed is None:
-            native.observe(self)
-            try:
-                self._handshake()
-            finally:
-                native.observe(None)
+            self._shake(b"")
 
     def receive(self, ciphertext: bytes | bytearray | memoryview) -> bytes:
         """Take bytes from the network; return the plaintext that can be read now, maybe none.
@@ -125,26 +123,22 @@ class TLSChannel:
         """
         if self._failed is not None or self.peer_closed:
             return b""
-        handles = self._handles
-        native.observe(self)
-        try:
-            native.write_ciphertext(handles, ciphertext)
-            if not self.handshake_complete:
-                if len(self._first) < FIRST_BYTES:
-                    self._first += bytes(ciphertext[:FIRST_BYTES])
-                if not self._handshake():
-                    return b""
-            plaintext, status = native.read_plaintext(handles)
-            if status is Status.WANT:
-                if len(ciphertext) > _LARGE:
-                    native.fresh_input(handles)
-            elif status is Status.CLOSED:
-                self.peer_closed = True
-            else:
-                raise self._fail(plaintext)
-            return plaintext
-        finally:
-            native.observe(None)
+        if self.handshake_complete:
+            plaintext, status = native.decrypt(self._handles, self, ciphertext)
+        else:
+            if len(self._first) < FIRST_BYTES:
+                self._first += bytes(ciphertext[:FIRST_BYTES])
+            if not self._shake(ciphertext):
+                return b""
+            plaintext, status = native.decrypt(self._handles, self, b"")
+        if status == native.WANT:
+            if len(ciphertext) > _LARGE:
+                native.fresh_input(self._handles)
+        elif status == native.CLOSED:
+            self.peer_closed = True
+        else:
+            raise self._fail(plaintext)
+        return plaintext
 
     def send(self, plaintext: bytes) -> None:
         """Encrypt; the records (16 KiB at most each) are then in :meth:`outgoing`.
@@ -163,8 +157,11 @@ class TLSChannel:
     def outgoing(self) -> bytes:
         """Take the ciphertext to be written to the network; empty when there is none."""
         data = native.read_ciphertext(self._handles)
-        if len(data) > _LARGE and self.handshake_complete and self._failed is None:
+        if self.handshake_complete and (self._settling or len(data) > _LARGE):
             native.fresh_output(self._handles)
+            if self._settling:
+                native.fresh_input(self._handles)
+                self._settling = False
         return data
 
     def eof(self) -> None:
@@ -210,11 +207,11 @@ class TLSChannel:
         certificate = self._connection.get_peer_certificate(as_cryptography=True)
         return None if certificate is None else peer_certificate(certificate)
 
-    def _handshake(self) -> bool:
-        status = native.handshake(self._handles)
-        if status is Status.WANT:
+    def _shake(self, ciphertext: bytes | bytearray | memoryview) -> bool:
+        status = native.handshake(self._handles, self, ciphertext)
+        if status == native.WANT:
             return False
-        if status is not Status.DONE:
+        if status != native.DONE:
             raise self._fail(b"")
         self.handshake_complete = True
         self._first = b""
@@ -230,7 +227,7 @@ class TLSChannel:
             self.rejected(error, 0, None)  # a Context without our own verification
         self._failed = failure = explain(
             native.take_errors(),
-            first_bytes=self._first if self._server else b"",
+            first_bytes=self._first,
             sent=self._alert_sent,
             received=self._alert_received,
             rejected=self._rejected,

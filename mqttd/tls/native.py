@@ -13,7 +13,6 @@ OpenSSL. A callback that is owned by a Context dangles once the Context is gone.
 from __future__ import annotations
 
 import datetime
-import enum
 import threading
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
@@ -40,22 +39,22 @@ _ALPN_FATAL: Final = 2
 _CB_ALERT: Final = 0x4000
 _CB_WRITE: Final = 0x08
 _NEVER_CHECK_SUBJECT: Final = 0x20
+_WANT_READ: Final = 2
+_ZERO_RETURN: Final = 6
 _HARMLESS_ALERTS: Final = frozenset({0, 90, 100})
 """close_notify, user_canceled, no_renegotiation: never the end by failure (RFC 8446 6.1)."""
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-class Status(enum.IntEnum):
-    """What a call into OpenSSL ended with."""
-
-    DONE = 0
-    WANT = 1
-    """More ciphertext is needed."""
-    CLOSED = 2
-    """The peer sent close_notify."""
-    FAILED = 3
-    """See :func:`take_errors`."""
+DONE: Final = 0
+"""Status: what was asked for is done."""
+WANT: Final = 1
+"""Status: more ciphertext is needed."""
+CLOSED: Final = 2
+"""Status: the peer sent close_notify."""
+FAILED: Final = 3
+"""Status: the connection is over; see :func:`take_errors`."""
 
 
 class Observer(Protocol):
@@ -87,11 +86,6 @@ class _Thread(threading.local):
 
 
 _thread: Final = _Thread()
-
-
-def observe(observer: Observer | None) -> None:
-    """Name whom callbacks report to from now on in this thread; None when the call is over."""
-    _thread.current = observer
 
 
 def _on_error(_type: object, error: BaseException, _traceback: object) -> None:
@@ -229,15 +223,54 @@ class Handles:
         self.outof: Any = self.connection._from_ssl
 
 
-def handshake(handles: Handles) -> Status:
-    """Go as far in the handshake as the ciphertext given so far allows."""
-    result = _lib.SSL_do_handshake(handles.ssl)
-    return Status.DONE if result == 1 else _status(handles.ssl, result)
+def handshake(
+    handles: Handles, observer: Observer, ciphertext: bytes | bytearray | memoryview
+) -> int:
+    """Take bytes from the network and go as far in the handshake as they allow."""
+    _thread.current = observer
+    try:
+        _lib.ERR_clear_error()  # what others left behind would be taken for this peer's fault
+        if ciphertext:
+            _write_ciphertext(handles, ciphertext)
+        result = _lib.SSL_do_handshake(handles.ssl)
+        return DONE if result == 1 else _status(handles.ssl, result)
+    finally:
+        _thread.current = None
 
 
-def write_ciphertext(handles: Handles, data: bytes | bytearray | memoryview) -> None:
-    """Give OpenSSL bytes from the network."""
-    if isinstance(data, bytes):
+def decrypt(
+    handles: Handles, observer: Observer, ciphertext: bytes | bytearray | memoryview
+) -> tuple[bytes, int]:
+    """Take bytes from the network; return all plaintext there is now, and the status after it.
+
+    The status is never ``DONE``. Written flat: this runs for every chunk of every connection.
+    """
+    thread = _thread
+    thread.current = observer
+    try:
+        if ciphertext:
+            _write_ciphertext(handles, ciphertext)
+        ssl = handles.ssl
+        buffer = thread.buffer
+        read = _lib.SSL_read
+        size = 0
+        full: list[bytes] = []
+        while (got := read(ssl, buffer + size, _BUFFER_SIZE - size)) > 0:
+            size += got
+            if size == _BUFFER_SIZE:
+                full.append(_ffi.buffer(buffer, size)[:])
+                size = 0
+        data = _ffi.buffer(buffer, size)[:] if size else b""
+        if full:
+            full.append(data)
+            data = b"".join(full)
+        return data, _status(ssl, got)
+    finally:
+        thread.current = None
+
+
+def _write_ciphertext(handles: Handles, data: bytes | bytearray | memoryview) -> None:
+    if type(data) is bytes:
         written = _lib.BIO_write(handles.into, data, len(data))
     else:
         with _ffi.from_buffer(data) as view:
@@ -246,38 +279,19 @@ def write_ciphertext(handles: Handles, data: bytes | bytearray | memoryview) -> 
         raise MemoryError("OpenSSL could not take the ciphertext")
 
 
-def read_plaintext(handles: Handles) -> tuple[bytes, Status]:
-    """Return everything that can be decrypted now, and why it ended there (never ``DONE``)."""
-    ssl = handles.ssl
-    buffer = _thread.buffer
-    read = _lib.SSL_read
-    size = 0
-    full: list[bytes] = []
-    while (got := read(ssl, buffer + size, _BUFFER_SIZE - size)) > 0:
-        size += got
-        if size == _BUFFER_SIZE:
-            full.append(_ffi.buffer(buffer, size)[:])
-            size = 0
-    data = _ffi.buffer(buffer, size)[:] if size else b""
-    if full:
-        full.append(data)
-        data = b"".join(full)
-    return data, _status(ssl, got)
-
-
-def write_plaintext(handles: Handles, data: bytes) -> Status:
+def write_plaintext(handles: Handles, data: bytes) -> int:
     """Encrypt all of ``data``, in records of at most 16 KiB."""
     ssl = handles.ssl
     size = len(data)
     written = _lib.SSL_write(ssl, data, size) if size else 0
     if written == size:
-        return Status.DONE
+        return DONE
     with _ffi.from_buffer(data) as view:
         at = 0
         while written > 0:
             at += written
             if at == size:
-                return Status.DONE
+                return DONE
             written = _lib.SSL_write(ssl, view + at, size - at)
     return _status(ssl, written)
 
@@ -346,13 +360,11 @@ def take_errors() -> list[str]:
     return reasons
 
 
-def _status(ssl: Any, result: int) -> Status:
+def _status(ssl: Any, result: int) -> int:
     code = _lib.SSL_get_error(ssl, result)
-    if code == _lib.SSL_ERROR_WANT_READ:
-        return Status.WANT
-    if code == _lib.SSL_ERROR_ZERO_RETURN:
-        return Status.CLOSED
-    return Status.FAILED
+    if code == _WANT_READ:
+        return WANT
+    return CLOSED if code == _ZERO_RETURN else FAILED
 
 
 _NEEDED: Final = {
@@ -385,8 +397,6 @@ _NEEDED: Final = {
         "ERR_clear_error",
         "ERR_get_error",
         "ERR_reason_error_string",
-        "SSL_ERROR_WANT_READ",
-        "SSL_ERROR_ZERO_RETURN",
         "SSL_do_handshake",
         "SSL_get_error",
         "SSL_read",
@@ -432,6 +442,19 @@ def self_test() -> str:
     return f"{version}, TLS 1.3 with {group}"
 
 
+class _Witness:
+    """An observer with nothing to see."""
+
+    def alert(self, number: int, *, sent: bool) -> None: ...
+
+    def rejected(self, error: int, depth: int, certificate: x509.Certificate | None) -> None: ...
+
+    def judge(self, _certificate: x509.Certificate) -> int:
+        return VERIFY_OK
+
+    def broken(self, error: BaseException) -> None: ...
+
+
 def _try_handshake() -> str:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "self-test")])
@@ -456,15 +479,16 @@ def _try_handshake() -> str:
     client.set_alpn_protos([b"other", b"mqtt"])
     client.set_connect_state()
     ends = Handles(client), Handles(server)
-    states = [Status.WANT, Status.WANT]
+    states = [WANT, WANT]
+    wire = [b"", b""]
+    witness = _Witness()
     for _ in range(4):
         for end in (0, 1):
-            states[end] = handshake(ends[end])
-            write_ciphertext(ends[1 - end], read_ciphertext(ends[end]))
+            states[end] = handshake(ends[end], witness, wire[end])
+            wire[1 - end], wire[end] = read_ciphertext(ends[end]), b""
     write_plaintext(ends[0], b"ping")
-    write_ciphertext(ends[1], read_ciphertext(ends[0]))
-    said, _ = read_plaintext(ends[1])
-    if states != [Status.DONE, Status.DONE] or said != b"ping":
+    said, _ = decrypt(ends[1], witness, read_ciphertext(ends[0]))
+    if states != [DONE, DONE] or said != b"ping":
         raise TLSUnavailable(", ".join(take_errors()) or "no answer")
     if client.get_alpn_proto_negotiated() != b"mqtt":
         raise TLSUnavailable("ALPN chose nothing")
