@@ -14,6 +14,8 @@ from mqttd.tls.context import ServerContext
 from mqttd.tls.failure import FIRST_BYTES, TLSFailure, explain
 from mqttd.tls.peer import describe_subject, peer_certificate
 
+__all__ = ["TLSChannel", "TLSFailure", "TLSInfo"]
+
 _LARGE = 1 << 15
 """The memory BIOs never shrink: they are replaced after the handshake and after a call with more
 bytes than this, or else each idle connection would keep the memory of its largest moment."""
@@ -21,13 +23,13 @@ bytes than this, or else each idle connection would keep the memory of its large
 
 @attrs.frozen
 class TLSInfo:
-    """What was negotiated. ``alpn`` is empty when no protocol was."""
+    """What was negotiated, in OpenSSL's words; ``alpn`` is empty when no protocol was."""
 
-    version: str
-    cipher: str
-    group: str | None
-    sni: str | None
-    alpn: bytes
+    version: str = ""
+    cipher: str = ""
+    group: str | None = None
+    sni: str | None = None
+    alpn: bytes = b""
 
 
 class TLSChannel:
@@ -184,10 +186,10 @@ class TLSChannel:
         if self._failed is None and self.handshake_complete:
             native.shutdown(self._handles)
 
-    def info(self) -> TLSInfo | None:
-        """What was negotiated; None before the handshake is complete."""
+    def info(self) -> TLSInfo:
+        """What was negotiated; all empty before the handshake is complete."""
         if not self.handshake_complete:
-            return None
+            return TLSInfo()
         connection = self._connection
         sni = connection.get_servername()
         return TLSInfo(

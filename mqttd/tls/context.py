@@ -27,9 +27,9 @@ from mqttd.tls.certificates import (
 from mqttd.tls.ciphers import Suites, choose_suites, unusable_with
 from mqttd.tls.files import FileProblem, PemSource, read_pem, resolve
 
-ALPN_MQTT: Final = (b"mqtt",)
+ALPN_MQTT: Final = b"mqtt"
 """What ssl listeners speak (IANA's ALPN protocol id)."""
-ALPN_HTTP: Final = (b"http/1.1",)
+ALPN_HTTP: Final = b"http/1.1"
 """What wss listeners speak: WebSocket begins as HTTP/1.1 (RFC 6455)."""
 
 _MOST_CA_NAMES: Final = 16 << 10
@@ -82,11 +82,15 @@ def build_server_context(
     base_dir: str | Path = ".",
     *,
     path: str = "ssl_options",
-    alpn: tuple[bytes, ...] = ALPN_MQTT,
+    alpn: bytes = ALPN_MQTT,
     judge: Callable[[x509.Certificate], int] | None = None,
     now: float | None = None,
 ) -> ServerContext:
-    """The Context for ``options``; :exc:`ConfigurationErrors` with every problem there is."""
+    """The Context for ``options``; :exc:`ConfigurationErrors` with every problem there is.
+
+    ``alpn`` is the application protocol of the listener: a client that offers others only is
+    refused, one that offers none is let in. The rest is as for :func:`check_ssl_options`.
+    """
     material, context, findings = _prepare(options, path, base_dir, now, alpn)
     if material is None or context is None:
         raise ConfigurationErrors(findings)
@@ -106,7 +110,7 @@ def _prepare(
     path: str,
     base_dir: str | Path,
     now: float | None,
-    alpn: tuple[bytes, ...] = ALPN_MQTT,
+    alpn: bytes = ALPN_MQTT,
 ) -> tuple[_Material | None, SSL.Context | None, list[Finding]]:
     """Read, judge and, when nothing is wrong, build."""
     moment = datetime.datetime.fromtimestamp(time.time() if now is None else now, datetime.UTC)
@@ -128,6 +132,8 @@ def _read(
 
     def source_of(option: str, value: str | None) -> PemSource | None:
         if value is None or not value.strip():
+            if option != "cacertfile" or options.verify == "verify_peer":
+                findings.append(error(f"{path}.{option}", "is not set", "name a PEM file"))
             return None
         try:
             return read_pem(value, base_dir)
@@ -157,10 +163,6 @@ def _read_pair(
 ) -> tuple[ServerKey | None, list[x509.Certificate]]:
     key: ServerKey | None = None
     chain: list[x509.Certificate] = []
-    for option in ("certfile", "keyfile"):
-        value = getattr(options, option)
-        if value is None or not value.strip():
-            findings.append(error(f"{path}.{option}", "is not set", "give the path of a PEM file"))
     source = source_of("keyfile", options.keyfile)
     if source is not None:
         findings += check_key_file(source, path)
@@ -193,23 +195,6 @@ def _read_authorities(
     findings: list[Finding],
 ) -> list[x509.Certificate]:
     option = f"{path}.cacertfile"
-    verify = options.verify == "verify_peer"
-    if not verify and options.fail_if_no_peer_cert:
-        findings.append(
-            error(
-                f"{path}.fail_if_no_peer_cert",
-                "is true, but with verify_none no client is asked for a certificate",
-                "set verify = verify_peer, or remove fail_if_no_peer_cert",
-            )
-        )
-    if verify and (options.cacertfile is None or not options.cacertfile.strip()):
-        findings.append(
-            error(
-                option,
-                "is not set, so verify_peer has no authority to check client certificates against",
-                "give the PEM file of the authorities that issue the client certificates",
-            )
-        )
     source = source_of("cacertfile", options.cacertfile)
     if source is None:
         return []
@@ -218,7 +203,7 @@ def _read_authorities(
     except FileProblem as problem:
         findings.append(error(option, problem.message, problem.cure))
         return []
-    if verify:
+    if options.verify == "verify_peer":
         findings += check_authorities(authorities, path, source.name, now)
     return authorities
 
@@ -264,11 +249,11 @@ def _check_suites_for_key(suites: Suites, key: ServerKey, path: str) -> list[Fin
     ]
 
 
-def _build(options: SslOptions, material: _Material, alpn: tuple[bytes, ...]) -> SSL.Context:
+def _build(options: SslOptions, material: _Material, alpn: bytes) -> SSL.Context:
     """Put a Context together. Raises ``SSL.Error`` where OpenSSL's own rules are stricter."""
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     material.suites.apply(context)
-    native.prepare_context(context, alpn=alpn)
+    native.prepare_context(context, alpn=(alpn,))
     # A resumed session skips the check of the client certificate and loses a PSK identity.
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_session_id(b"mqttd")  # else a client that offers a session fails with alert 80
