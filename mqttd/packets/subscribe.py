@@ -1,0 +1,89 @@
+"""SUBSCRIBE (3.8)."""
+
+from __future__ import annotations
+
+from mqttd.packets.errors import MalformedPacket, ProtocolError
+from mqttd.packets.primitives import Reader, encode_string, encode_two, frame
+from mqttd.packets.properties import Properties, decode_properties, encode_properties
+from mqttd.packets.types import PacketType
+from mqttd.packets.values import PacketValue
+
+FLAGS = 2
+"""[MQTT-3.8.1-1]: the lower four bits of the first byte."""
+
+
+class SubscribeTopic(PacketValue):
+    """One Topic Filter with its Subscription Options; below level 5 only the QoS exists."""
+
+    __slots__ = ("no_local", "qos", "retain_as_published", "retain_handling", "topic_filter")
+
+    def __init__(
+        self,
+        topic_filter: str,
+        qos: int = 0,
+        no_local: bool = False,
+        retain_as_published: bool = False,
+        retain_handling: int = 0,
+    ) -> None:
+        self.topic_filter = topic_filter
+        self.qos = qos
+        self.no_local = no_local
+        self.retain_as_published = retain_as_published
+        self.retain_handling = retain_handling
+
+
+class Subscribe(PacketValue):
+    """SUBSCRIBE."""
+
+    __slots__ = ("packet_id", "properties", "topics")
+
+    def __init__(
+        self, packet_id: int, topics: list[SubscribeTopic], properties: Properties | None = None
+    ) -> None:
+        self.packet_id = packet_id
+        self.topics = topics
+        self.properties = properties
+
+
+def decode_subscribe(flags: int, body: bytes, level: int) -> Subscribe:
+    """Read SUBSCRIBE. Raises MalformedPacket, ProtocolError."""
+    if flags != FLAGS:
+        raise MalformedPacket("wrong flags in SUBSCRIBE")  # [MQTT-3.8.1-1]
+    reader = Reader(body)
+    packet_id = reader.two()
+    if not packet_id:
+        raise MalformedPacket("the packet identifier is 0")  # [MQTT-2.2.1-3]
+    properties = decode_properties(reader, PacketType.SUBSCRIBE) if level >= 5 else None
+    topics = []
+    while reader.position < reader.end:
+        topic_filter = reader.string()  # [MQTT-3.8.3-1]
+        topics.append(_topic(topic_filter, reader.byte(), level))
+    if not topics:
+        raise ProtocolError("SUBSCRIBE without a Topic Filter")  # [MQTT-3.8.3-2]
+    return Subscribe(packet_id, topics, properties)
+
+
+def _topic(topic_filter: str, options: int, level: int) -> SubscribeTopic:
+    qos = options & 3
+    if qos == 3:
+        raise ProtocolError("SUBSCRIBE asks for QoS 3")
+    if options & (0xC0 if level >= 5 else 0xFC):  # [MQTT-3.8.3-5]
+        raise MalformedPacket("reserved bits of the subscription options are set")
+    handling = options >> 4 & 3
+    if handling == 3:
+        raise ProtocolError("the retain handling is 3")
+    return SubscribeTopic(topic_filter, qos, bool(options & 0x04), bool(options & 0x08), handling)
+
+
+def encode_subscribe(packet: Subscribe, level: int) -> bytes:
+    """Bytes of SUBSCRIBE."""
+    parts = [encode_two(packet.packet_id)]
+    if level >= 5:
+        parts.append(encode_properties(packet.properties))
+    for topic in packet.topics:
+        options = topic.qos
+        if level >= 5:
+            options |= topic.no_local << 2 | topic.retain_as_published << 3
+            options |= topic.retain_handling << 4
+        parts += [encode_string(topic.topic_filter), bytes((options,))]
+    return frame(PacketType.SUBSCRIBE << 4 | FLAGS, *parts)

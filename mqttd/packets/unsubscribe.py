@@ -1,0 +1,52 @@
+"""UNSUBSCRIBE (3.10)."""
+
+from __future__ import annotations
+
+from mqttd.packets.errors import MalformedPacket, ProtocolError
+from mqttd.packets.primitives import Reader, encode_string, encode_two, frame
+from mqttd.packets.properties import Properties, decode_properties, encode_properties
+from mqttd.packets.types import PacketType
+from mqttd.packets.values import PacketValue
+
+FLAGS = 2
+"""[MQTT-3.10.1-1]: the lower four bits of the first byte."""
+
+
+class Unsubscribe(PacketValue):
+    """UNSUBSCRIBE."""
+
+    __slots__ = ("packet_id", "properties", "topic_filters")
+
+    def __init__(
+        self, packet_id: int, topic_filters: list[str], properties: Properties | None = None
+    ) -> None:
+        self.packet_id = packet_id
+        self.topic_filters = topic_filters
+        self.properties = properties
+
+
+def decode_unsubscribe(flags: int, body: bytes, level: int) -> Unsubscribe:
+    """Read UNSUBSCRIBE. Raises MalformedPacket, ProtocolError."""
+    if flags != FLAGS:
+        raise MalformedPacket("wrong flags in UNSUBSCRIBE")  # [MQTT-3.10.1-1]
+    reader = Reader(body)
+    packet_id = reader.two()
+    if not packet_id:
+        raise MalformedPacket("the packet identifier is 0")  # [MQTT-2.2.1-3]
+    properties = decode_properties(reader, PacketType.UNSUBSCRIBE) if level >= 5 else None
+    topic_filters = []
+    while reader.position < reader.end:
+        topic_filters.append(reader.string())  # [MQTT-3.10.3-1]
+    if not topic_filters:
+        raise ProtocolError("UNSUBSCRIBE without a Topic Filter")  # [MQTT-3.10.3-2]
+    return Unsubscribe(packet_id, topic_filters, properties)
+
+
+def encode_unsubscribe(packet: Unsubscribe, level: int) -> bytes:
+    """Bytes of UNSUBSCRIBE."""
+    return frame(
+        PacketType.UNSUBSCRIBE << 4 | FLAGS,
+        encode_two(packet.packet_id),
+        encode_properties(packet.properties) if level >= 5 else b"",
+        *(encode_string(each) for each in packet.topic_filters),
+    )
