@@ -115,9 +115,7 @@ def check_will(connection: Connection, packet: Connect) -> None:
             raise PayloadFormatInvalid("the Will's payload is not UTF-8") from None
     delay = float(properties.will_delay_interval or 0)
     expiry = properties.message_expiry_interval
-    message = Message(
-        will.topic, will.payload, will.qos, will.retain, forwarded(properties)
-    )
+    message = Message(will.topic, will.payload, will.qos, will.retain, forwarded(properties))
     connection.will = Will(message, delay, expiry)
 
 

@@ -88,9 +88,7 @@ class Session:
         connection = self._connection
         known = False
         if self._level < 5:
-            head, tail = publish_parts(
-                message, qos, retain, 4, 0.0, prefix=self._prefix
-            )
+            head, tail = publish_parts(message, qos, retain, 4, 0.0, prefix=self._prefix)
         else:
             alias = 0
             if self._aliases is not None:
@@ -190,9 +188,7 @@ class Session:
                 continue
             message = flight.message
             if flight.phase is Phase.PUBCOMP or message is None:
-                self._connection.send(
-                    encode_ack(PacketType.PUBREL, flight.packet_id, self._level)
-                )
+                self._connection.send(encode_ack(PacketType.PUBREL, flight.packet_id, self._level))
                 continue
             head, tail = publish_parts(
                 message,

@@ -165,7 +165,9 @@ def _take_qos_2(connection: Connection, packet_id: int, message: Message) -> Non
     if limit is not None and len(state.inbound) >= limit and packet_id not in state.inbound:
         if connection.level < 5:
             # MQTT 3 cannot refuse one message, and an acknowledged one must not be lost.
-            raise MalformedPacket("too many QoS 2 messages await PUBREL", ReasonCode.QUOTA_EXCEEDED)
+            raise MalformedPacket(
+                "too many QoS 2 messages await PUBREL", ReasonCode.QUOTA_EXCEEDED
+            )
         _refuse(connection, Publish(b"", b"", 2, packet_id=packet_id), ReasonCode.QUOTA_EXCEEDED)
         return
     connection.pending += 1

@@ -28,8 +28,7 @@ def handle_unsubscribe(connection: Connection, packet: Unsubscribe) -> None:
         if connection.session is not session:
             return
         codes = [
-            ReasonCode.SUCCESS if each else ReasonCode.NO_SUBSCRIPTION_EXISTED
-            for each in existed
+            ReasonCode.SUCCESS if each else ReasonCode.NO_SUBSCRIPTION_EXISTED for each in existed
         ]
         # [MQTT-3.10.4-4] [MQTT-3.10.4-5]: always answered, one code for each filter, in order.
         connection.send_packet(Unsuback(packet.packet_id, [int(code) for code in codes]))
