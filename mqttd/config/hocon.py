@@ -104,17 +104,15 @@ class _Reader:
 
     def parse_text(self, text: str, name: str, directory: Path) -> Any:
         text, legacy = take_legacy_lines(text, name)
-        for line in legacy:
-            if line not in self.document.legacy:
-                self.document.legacy.append(line)
+        self.document.legacy += [line for line in legacy if line not in self.document.legacy]
         lines = locate(text)
         self.document.origins |= {path: f"{name}:{line}" for path, line in lines.items()}
         try:
             with self.restricted() as parser:
                 return parser.parse(text, str(directory), False, config_parser.NO_SUBSTITUTION)
         except pyparsing.ParseBaseException as problem:
-            line = _line_of(problem, text)
-            raise _failure(f"{name}:{line}", *_explain(problem, text)) from None
+            place = f"{name}:{_line_of(problem, text)}"
+            raise _failure(place, *_explain(problem, text)) from None
         except ConfigException as problem:
             # pyhocon's text of it may quote values, and values may be secret
             raise _failure(name, *_explain_conflict(problem)) from None
@@ -162,7 +160,7 @@ def _failure(place: str, message: str, cure: str = "") -> ConfigurationErrors:
 def _line_of(problem: pyparsing.ParseBaseException, text: str) -> int:
     """The line at fault: at the start of a line, what stood before it was not finished."""
     before = text[: problem.loc]
-    if not before.rpartition("\n")[2].strip() and text[problem.loc : problem.loc + 1] not in "}]":
+    if not before.rpartition("\n")[2].strip() and not text.startswith(("}", "]"), problem.loc):
         before = before.rstrip()
     return before.count("\n") + 1
 

@@ -6,8 +6,8 @@ import ipaddress
 from collections.abc import Iterator
 
 from mqttd.config.errors import Finding, warning
+from mqttd.config.not_yet import any_enabled
 from mqttd.config.schema import Configuration, ListenerOptions, SslOptions
-from mqttd.config.validate import any_enabled
 
 _LARGE_PACKET = 64 * 1024 * 1024
 

@@ -12,6 +12,7 @@ from mqttd.config import hocon
 from mqttd.config.environment import apply_environment
 from mqttd.config.errors import ConfigurationErrors, Finding, by_severity
 from mqttd.config.legacy import convert
+from mqttd.config.not_yet import refuse_not_yet
 from mqttd.config.schema import Configuration
 from mqttd.config.structure import structure
 from mqttd.config.validate import validate
@@ -75,6 +76,7 @@ def _finish(
     findings += [
         finding for finding in validate(configuration) if _section(finding.path) not in misfits
     ]
+    findings += refuse_not_yet(configuration)
     findings = by_severity([_placed(finding, origins) for finding in findings])
     if any(finding.severity == "error" for finding in findings):
         raise ConfigurationErrors(findings)
@@ -92,4 +94,7 @@ def _placed(finding: Finding, origins: Mapping[str, str]) -> Finding:
         if path in origins:
             return attrs.evolve(finding, origin=origins[path])
         path = _section(path)
+    below = [origins[path] for path in origins if path.startswith(f"{finding.path}.")]
+    if finding.path and below and not finding.origin:
+        return attrs.evolve(finding, origin=below[0])
     return finding

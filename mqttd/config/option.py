@@ -205,7 +205,7 @@ def duration(low: float = 0.0, *, infinity: bool = False, high: float = math.inf
         seconds = types.parse_duration(value)
         bare = str(value).strip().isdecimal()
         if seconds == math.inf and not infinity:
-            raise InvalidValue("cannot be infinity", "write a duration such as 15s")
+            raise InvalidValue("cannot be infinite", "write a duration such as 15s")
         if seconds < low:
             least = types.format_duration(low)
             raise InvalidValue(

@@ -1,0 +1,91 @@
+"""Options that are read and checked, and refused by name once they are put to use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from mqttd.config.errors import Finding, error
+from mqttd.config.schema import Configuration, ListenerOptions, MqttOptions, SslOptions
+
+_REMOVE = "remove it, or wait for the version that supports it"
+
+
+def refuse_not_yet(configuration: Configuration) -> list[Finding]:
+    """An error for each option in use that a later version will support."""
+    findings = [*_sections(configuration), *_mqtt(configuration.mqtt)]
+    for listener in configuration.listeners:
+        findings += _listener(listener)
+        if listener.ssl_options is not None:
+            findings += _ssl_options(listener.ssl_options, f"{listener.path}.ssl_options")
+    return findings
+
+
+def any_enabled(sections: Sequence[object]) -> bool:
+    """Whether any of the raw sections is in use; where ``enable`` is not written it is true."""
+    return any(
+        not isinstance(section, dict)
+        or str(section.get("enable", "true")).lower() not in {"false", "off"}
+        for section in sections
+    )
+
+
+def is_psk_suite(name: str) -> bool:
+    """Whether a cipher suite, by its OpenSSL or IANA name, needs a pre-shared key."""
+    return "PSK" in name.upper().replace("_", "-").split("-")
+
+
+def _not_yet(path: str, what: str, cure: str = _REMOVE) -> Finding:
+    return error(path, f"{what} is not supported yet by this version", cure)
+
+
+def _sections(configuration: Configuration) -> Iterator[Finding]:
+    if configuration.psk_authentication.enable:
+        cure = "set enable = false, or remove the section"
+        yield _not_yet("psk_authentication.enable", "psk_authentication", cure)
+    if any_enabled(configuration.authentication):
+        cure = "set enable = false in each authenticator, or remove the section"
+        yield _not_yet("authentication", "authentication", cure)
+    authorization = configuration.authorization
+    if any_enabled(authorization.sources):
+        cure = "set enable = false in each source, or remove them"
+        yield _not_yet("authorization.sources", "authorization", cure)
+    if authorization.no_match == "deny":
+        yield _not_yet("authorization.no_match", "no_match = deny", "remove it")
+
+
+def _mqtt(mqtt: MqttOptions) -> Iterator[Finding]:
+    if mqtt.exclusive_subscription:
+        yield _not_yet("mqtt.exclusive_subscription", "exclusive_subscription")
+    if mqtt.upgrade_qos:
+        yield _not_yet("mqtt.upgrade_qos", "upgrade_qos")
+    if mqtt.client_attrs_init:
+        yield _not_yet("mqtt.client_attrs_init", "client_attrs_init")
+    if mqtt.mqueue_priorities not in (None, "disabled", {}):
+        yield _not_yet("mqtt.mqueue_priorities", "mqueue_priorities", "write disabled")
+
+
+def _listener(listener: ListenerOptions) -> Iterator[Finding]:
+    path = listener.path
+    if any_enabled(listener.authentication):
+        yield _not_yet(f"{path}.authentication", "authentication of one listener")
+    if listener.enable_authn == "quick_deny_anonymous":
+        yield _not_yet(f"{path}.enable_authn", "quick_deny_anonymous", "write true")
+
+
+def _ssl_options(options: SslOptions, path: str) -> Iterator[Finding]:
+    if options.ocsp.enable_ocsp_stapling:
+        cure = "set enable_ocsp_stapling = false, or remove the section"
+        yield _not_yet(f"{path}.ocsp.enable_ocsp_stapling", "OCSP stapling", cure)
+    if options.enable_crl_check:
+        yield _not_yet(f"{path}.enable_crl_check", "the CRL check", "set it to false")
+    if options.partial_chain != "false":
+        yield _not_yet(f"{path}.partial_chain", "partial_chain", "set it to false")
+    if options.verify_peer_ext_key_usage:
+        yield _not_yet(f"{path}.verify_peer_ext_key_usage", "verify_peer_ext_key_usage")
+    if options.managed_certs:
+        yield _not_yet(f"{path}.managed_certs", "managed_certs", "use keyfile and certfile")
+    # beside other suites those with PSK are left out with a warning where the TLS context is made
+    if options.ciphers and all(map(is_psk_suite, options.ciphers)):
+        cure = "list suites without PSK, or remove the option for the preselected ones"
+        what = f"PSK (suites {', '.join(options.ciphers)})"
+        yield _not_yet(f"{path}.ciphers", what, cure)
