@@ -17,7 +17,19 @@ def parse_mountpoint(value: object) -> str:
     what ``a`` and ``bc`` give); wildcards; a ``$`` in front, where ``$SYS`` and ``$share`` live.
     """
     template = parse_text(value)
-    literals = []
+    literals = [literal for literal, _ in split_mountpoint(template)]
+    if any(mark in literal for literal in literals for mark in "+#\0"):
+        raise InvalidValue("cannot hold the wildcards + and #, or U+0000", _CURE)
+    if literals[0].startswith("$"):
+        raise InvalidValue("cannot begin with $", _CURE)
+    if any("/" not in literal for literal in literals[1:]):
+        raise InvalidValue("no / follows a placeholder, so clients could reach each other", _CURE)
+    return template
+
+
+def split_mountpoint(template: str) -> tuple[tuple[str, str], ...]:
+    """Pairs of text and the placeholder behind it; the last one has none, which is ""."""
+    pieces = []
     position = 0
     while (start := template.find("${", position)) >= 0:
         end = template.find("}", start)
@@ -26,13 +38,6 @@ def parse_mountpoint(value: object) -> str:
             raise InvalidValue("a placeholder is not closed: } is missing", _CURE)
         if name not in PLACEHOLDERS:
             raise InvalidValue(f"placeholder {shown('${' + name + '}')} is not supported", _CURE)
-        literals.append(template[position:start])
+        pieces.append((template[position:start], name))
         position = end + 1
-    literals.append(template[position:])
-    if any(mark in literal for literal in literals for mark in "+#\0"):
-        raise InvalidValue("cannot hold the wildcards + and #, or U+0000", _CURE)
-    if literals[0].startswith("$"):
-        raise InvalidValue("cannot begin with $", _CURE)
-    if any("/" not in literal for literal in literals[1:]):
-        raise InvalidValue("no / follows a placeholder, so clients could reach each other", _CURE)
-    return template
+    return (*pieces, (template[position:], ""))

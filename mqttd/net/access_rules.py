@@ -8,13 +8,10 @@ from typing import NamedTuple
 
 import attrs
 
-_MAX_RULES = 10_000
-"""Rules of one listener: the list is walked for every connection."""
-
-_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+from mqttd.config.access_rules import AccessRule, parse_rule, split_rules
 
 
-class _Rule(NamedTuple):
+class _Match(NamedTuple):
     """Matches a peer of IP ``version`` (0: any) whose masked address is ``network``."""
 
     allow: bool
@@ -30,7 +27,7 @@ class AccessRules:
     ``notices`` says what was accepted but reads differently from what it does.
     """
 
-    _rules: tuple[_Rule, ...] = attrs.field(repr=False, alias="rules")
+    _rules: tuple[_Match, ...] = attrs.field(repr=False, alias="rules")
     notices: tuple[str, ...] = ()
 
     def allows(self, host: str) -> bool:
@@ -50,74 +47,39 @@ class AccessRules:
         return False
 
 
-def parse_access_rules(rules: Iterable[str]) -> AccessRules:
+def parse_access_rules(texts: Iterable[str]) -> AccessRules:
     """Read rules such as ``allow 10.0.0.0/8`` or ``deny ::1, allow all`` (several by commas).
 
     Raises ValueError naming every bad rule.
     """
-    parsed: list[_Rule] = []
+    matches: list[_Match] = []
     bad: list[str] = []
     notices: list[str] = []
     decided = ""
-    for text in (part.strip() for entry in rules for part in entry.split(",")):
+    for text in split_rules(texts):
         try:
-            rule, notice = _parse_rule(text)
+            rule = parse_rule(text)
         except ValueError as error:
-            bad.append(f'"{text}" ({error})')
+            bad.append(f'"{text}" {error}')
             continue
-        if notice:
-            notices.append(f'access rule "{text}": {notice}')
+        if rule.notice:
+            notices.append(f'access rule "{text}": {rule.notice}')
         if decided:
             notices.append(f'access rule "{text}" is never reached: "{decided}" stands before it')
-        elif rule.version == 0:
+        elif rule.network is None:
             decided = text
-        parsed.append(rule)
-    if len(parsed) > _MAX_RULES:
-        bad.append(f"{len(parsed)} rules, at most {_MAX_RULES} are accepted")
+        matches.append(_match(rule))
     if bad:
-        raise ValueError("invalid access rule(s): " + "; ".join(bad))
-    return AccessRules(tuple(parsed), tuple(notices))
+        raise ValueError("invalid access rule: " + "; ".join(bad))
+    return AccessRules(tuple(matches), tuple(notices))
 
 
-def _parse_rule(text: str) -> tuple[_Rule, str]:
-    """Return the rule and a notice or "". Raises ValueError saying what is wrong with it."""
-    words = text.split()
-    if not words:
-        raise ValueError("nothing between two commas")
-    if words[0] not in {"allow", "deny"}:
-        raise ValueError("does not begin with allow or deny")
-    if len(words) != 2:
-        raise ValueError("is not allow or deny with one of: all, an address, a CIDR")
-    allow = words[0] == "allow"
-    if words[1] == "all":
-        return _Rule(allow, 0, 0, 0), ""
-    address_text, slash, prefix_text = words[1].partition("/")
-    if "%" in address_text:
-        raise ValueError("an address with a zone matches no peer")
-    try:
-        address = ipaddress.ip_address(address_text)
-    except ValueError:
-        raise ValueError("holds no IPv4 or IPv6 address") from None
-    prefix: int = address.max_prefixlen
-    if slash:
-        # Digits only: netmasks ("/255.0.0.0") and wildcard masks ("/0.255.255.255") are easily
-        # taken for each other.
-        if not (prefix_text.isascii() and prefix_text.isdigit() and len(prefix_text) <= 3):
-            raise ValueError("the prefix length is no number")
-        prefix = int(prefix_text)
-        if prefix > address.max_prefixlen:
-            raise ValueError(f"the prefix length is over {address.max_prefixlen}")
-    network = ipaddress.ip_network((address, prefix), strict=False)
-    notice = ""
-    if network.network_address != address:
-        notice = f"host bits are set, it means {network}"
-    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
-        mapped = int(network.network_address) & 0xFFFFFFFF
-        network = ipaddress.ip_network((mapped, network.prefixlen - 96))
-    return (
-        _Rule(allow, network.version, int(network.netmask), int(network.network_address)),
-        notice,
-    )
+def _match(rule: AccessRule) -> _Match:
+    network = rule.network
+    if network is None:
+        return _Match(rule.allow, 0, 0, 0)
+    address = int(network.network_address)
+    return _Match(rule.allow, network.version, int(network.netmask), address)
 
 
 def _normal(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
@@ -57,6 +58,7 @@ class ListenerFactory(ServerFactory):
         self.now = reactor.seconds
         self.connections: set[NetworkConnection] = set()
         self._trace = trace
+        self._emptied: Deferred[None] | None = None
         rate = options.max_conn_rate
         self._rate = None if rate is None else ConnectionRate(rate)
 
@@ -111,6 +113,16 @@ class ListenerFactory(ServerFactory):
     def left(self, connection: NetworkConnection) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
+        if not self.connections and self._emptied is not None:
+            emptied, self._emptied = self._emptied, None
+            emptied.callback(None)
+
+    def when_empty(self) -> Deferred[None]:
+        """Fires when no connection is left; there is one such waiter, the service's stop."""
+        if not self.connections:
+            return succeed(None)
+        self._emptied = Deferred()
+        return self._emptied
 
     def ended_early(self, connection: NetworkConnection, reason: str) -> None:
         """A connection ended before MQTT began: one line for the operator."""

@@ -38,7 +38,7 @@ SSL = "listeners.ssl.a.ssl_options"
         (
             'listeners.tcp.a.access_rules = ["permit all", "allow 10.0.0.300", "deny all"]',
             "listeners.tcp.a.access_rules",
-            "'permit all', 'allow 10.0.0.300'",
+            "'allow 10.0.0.300' holds no IPv4 or IPv6 address",
         ),
         (
             'listeners.tcp.a.access_rules = "allow 10.0.0.0/255.0.0.0"',

@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
 import attrs
 
-from mqttd.config.errors import InvalidValue
+from mqttd.config.access_rules import parse_access_rules
 from mqttd.config.mountpoint import parse_mountpoint
 from mqttd.config.option import (
     BIND,
@@ -29,7 +28,7 @@ from mqttd.config.option import (
 from mqttd.config.schema.tcp import TcpOptions
 from mqttd.config.schema.tls import SslOptions
 from mqttd.config.schema.websocket import WebSocketOptions
-from mqttd.config.types import Bind, Rate, parse_text_list, shown
+from mqttd.config.types import Bind, Rate
 
 LISTENER_TYPES = ("tcp", "ssl", "ws", "wss")
 TLS_TYPES = ("ssl", "wss")
@@ -55,39 +54,6 @@ CERTIFICATE_FIELDS = (
     "san_email",
 )
 """What of a client certificate can become a username or a Client Identifier."""
-
-
-def parse_access_rules(value: object) -> list[str]:
-    """Rules ``allow|deny all|ADDRESS|CIDR``, each as two words in lower case.
-
-    One text may hold several rules with commas between.
-    """
-    rules, bad = [], []
-    for item in parse_text_list(value):
-        for rule in item.split(","):
-            words = rule.lower().split()
-            if len(words) == 2 and words[0] in {"allow", "deny"} and _is_network(words[1]):
-                rules.append(" ".join(words))
-            else:
-                bad.append(shown(rule.strip()))
-    if bad:
-        raise InvalidValue(
-            f"invalid rule: {', '.join(bad)}",
-            'write "allow all", "deny 10.0.0.1" or "allow 192.168.0.0/16"',
-        )
-    return rules
-
-
-def _is_network(text: str) -> bool:
-    """Whether it is ``all``, an address, or an address and a prefix length; no netmask."""
-    if text == "all":
-        return True
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return False
-    prefix = text.partition("/")[2]
-    return "%" not in text and (not prefix or prefix.isdecimal())
 
 
 def _parse_enable_authn(value: object) -> bool | str:
