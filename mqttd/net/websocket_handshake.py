@@ -153,7 +153,7 @@ class Handshake:
             f" {options.mqtt_path} and the subprotocol {wanted}.\nRefused: {reason}.\n"
         ).encode()
         lines = [
-            f"HTTP/1.1 {status} {_phrase(status)}",
+            f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}",
             "Content-Type: text/plain; charset=utf-8",
             f"Content-Length: {len(body)}",
             "Cache-Control: no-store",
@@ -166,13 +166,6 @@ class Handshake:
         if self._first_bytes.startswith(b"HEAD "):
             body = b""
         return Refusal("\r\n".join((*lines, "", "")).encode("latin-1") + body, reason)
-
-
-def _phrase(status: int) -> str:
-    try:
-        return http.HTTPStatus(status).phrase
-    except ValueError:
-        return "Refused"
 
 
 def _switch(key: bytes, subprotocol: str | None, deflate: DeflateAgreement | None) -> bytes:

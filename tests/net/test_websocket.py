@@ -468,3 +468,12 @@ def test_any_bytes_before_the_upgrade_are_harmless(noise: bytes) -> None:
     server.receive(noise)
     if server.closed:
         assert server.outgoing().startswith(b"HTTP/1.1 4")
+
+
+@pytest.mark.parametrize("size", [125, 126, 65535, 65536])
+def test_every_form_of_length_may_be_cut_anywhere(size: int) -> None:
+    server = accepted()
+    data = frame(0x82, bytes(size), b"\x01\x02\x03\x04")
+    received = [server.receive(data[at : at + 1]) for at in range(14)]
+    received += [server.receive(data[14:]), server.receive(frame(0x82, b"next"))]
+    assert b"".join(b"".join(part) for part in received) == bytes(size) + b"next"
