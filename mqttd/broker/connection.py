@@ -258,7 +258,11 @@ class Connection:
             if self.level < 5:
                 packet = Connack(False, connack_return_code(reason_code))
             else:
-                packet = Connack(False, reason_code, self.reason(reason))
+                # A client of an unknown level may not know properties either.
+                unknown = reason_code == ReasonCode.UNSUPPORTED_PROTOCOL_VERSION
+                packet = Connack(
+                    False, reason_code, None if unknown else self.reason(reason)
+                )
             self.send(encode_connack(packet, self.level))
         self.outlet.close(linger=answer)
         self._end(send_will=False)

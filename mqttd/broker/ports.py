@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 class Outlet(Protocol):
     """Where one Network Connection's bytes go. Never blocks and never raises."""
 
-    writable: bool
-    """False while more than the high watermark waits to be sent."""
+    @property
+    def writable(self) -> bool:
+        """False while more than the high watermark waits to be sent."""
 
     def send(self, *parts: bytes) -> None:
         """Queue bytes; they are joined and written once per reactor turn."""
@@ -133,8 +134,9 @@ class EngineSession(Protocol):
     inbound: dict[int, float]
     """Packet Identifiers of QoS 2 messages taken but not released, with the time taken."""
 
-    dropped: int
-    """Messages dropped because the queue was full."""
+    @property
+    def dropped(self) -> int:
+        """Messages dropped because the queue was full."""
 
     def attach(self, sink: SessionSink) -> None:
         """Start deliveries."""
@@ -174,10 +176,8 @@ class EngineSession(Protocol):
         """PUBREL: forget the identifier. Result: whether it was known."""
 
     def update(self, *, expiry: float | None = None, will: Will | None = None) -> None:
-        """Change the Session Expiry Interval (seconds, ``inf`` for never) or clear the Will.
-
-        ``will`` None clears the Will Message. ``expiry`` None keeps the interval.
-        """
+        """Change the Session Expiry Interval (seconds, ``inf`` for never), or with ``expiry`` None
+        the Will Message, which None clears."""
 
     def detach(self, now: float, *, send_will: bool) -> None:
         """The Network Connection ended. Keeps or destroys the session by its expiry; the Will is

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
-from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.tcp import Connection as TCPTransport
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -45,7 +45,7 @@ class NetworkConnection(TwistedProtocol):
     """
 
     _log = Logger()
-    transport: ITCPTransport
+    transport: TCPTransport
 
     def __init__(self, factory: ListenerFactory, peer: tuple[str, int]) -> None:
         self.factory: ListenerFactory = factory

@@ -63,7 +63,7 @@ class ListenerFactory(ServerFactory):
         self._rate = None if rate is None else ConnectionRate(rate)
 
     @override
-    def buildProtocol(self, addr: IAddress) -> NetworkConnection | None:
+    def buildProtocol(self, addr: IAddress | None) -> NetworkConnection | None:  # type: ignore[override]
         """None, and so a closed socket, for a peer the listener does not want."""
         assert isinstance(addr, IPv4Address | IPv6Address)
         reason = self._objection(addr.host)

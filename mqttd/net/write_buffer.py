@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.interfaces import IPushProducer, ITransport
-from typing_extensions import override
 from zope.interface import implementer
 
 from mqttd.net.turn import Turn
@@ -101,18 +100,15 @@ class WriteBuffer:
         self._parts.clear()
         self._size = 0
 
-    @override
     def pauseProducing(self) -> None:
         """The transport has enough for now."""
         self._paused = True
 
-    @override
     def resumeProducing(self) -> None:
         """The transport has sent what it had."""
         self._paused = False
         self.flush()
 
-    @override
     def stopProducing(self) -> None:
         """The transport is gone."""
         self.clear()

@@ -33,7 +33,7 @@ class Ack(PacketValue):
             and self.properties == other.properties
         )
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __repr__(self) -> str:
         return (

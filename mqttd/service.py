@@ -1,0 +1,203 @@
+"""The service: builds broker and listeners from the configuration, starts and stops them."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from typing_extensions import override
+
+from mqttd._version import __version__
+from mqttd.broker.broker import Broker
+from mqttd.broker.limits import Limits
+from mqttd.broker.sys_topics import SysTopics
+from mqttd.config.load import Loaded
+from mqttd.config.schema.listeners import ListenerOptions
+from mqttd.config.schema.mqtt import MqttOptions
+from mqttd.engine.memory import MemoryEngine
+from mqttd.engine.options import EngineOptions
+from mqttd.log import packet_trace
+from mqttd.net.admission import OpenAdmission
+from mqttd.net.events import LoggedEvents
+from mqttd.net.factory import ListenerFactory
+from mqttd.net.listeners import Listener, ListenError
+from mqttd.net.sweeper import Sweeper
+from mqttd.net.turn import Turn
+from mqttd.startup import StartupError
+from mqttd.tls.context import ServerContext, build_server_context
+
+STOP_TIME = 4.0
+"""Seconds clients have to take their last bytes when the service stops."""
+
+_LIMIT_NAMES = {field.name for field in attrs.fields(Limits)}
+
+
+class BrokerService(Service):
+    """The whole broker as a Twisted service.
+
+    Everything that can be wrong in the configuration is found before any port is opened; ports are
+    opened in ``privilegedStartService``, before twistd gives up root. Raises StartupError.
+    """
+
+    name = "mqttd"
+    _log = Logger()
+
+    def __init__(self, loaded: Loaded, reactor: Any = None) -> None:
+        if reactor is None:
+            from twisted.internet import reactor as default_reactor  # noqa: PLC0415
+
+            reactor = default_reactor
+        self._reactor = reactor
+        configuration = loaded.configuration
+        mqtt = configuration.mqtt
+        self.engine = MemoryEngine(_engine_options(mqtt))
+        limits = _limits(mqtt)
+        self.broker = Broker(self.engine, limits, OpenAdmission(), events=LoggedEvents())
+        self.turn = Turn(reactor, self.broker)
+        self.listeners: list[Listener] = []
+        self._disabled: list[str] = []
+        for options in configuration.listeners:
+            if options.enable:
+                self.listeners.append(self._listener(options, limits, loaded))
+            else:
+                self._disabled.append(options.id)
+        self._sweeper = Sweeper(
+            reactor, self.broker, [listener.factory for listener in self.listeners]
+        )
+        self._sys_interval = configuration.sys_topics.sys_msg_interval
+        self._sys_call: LoopingCall | None = None
+
+    def _listener(self, options: ListenerOptions, limits: Limits, loaded: Loaded) -> Listener:
+        own = {
+            name: value
+            for name in ("peer_cert_as_username", "peer_cert_as_clientid")
+            if (value := getattr(options, name)) is not None
+        }
+        factory = ListenerFactory(
+            options,
+            self.broker,
+            attrs.evolve(limits, **own),
+            self.turn,
+            self._reactor,
+            _tls_context(options, loaded),
+            packet_trace,
+        )
+        return Listener(factory, self._reactor)
+
+    @override
+    def privilegedStartService(self) -> None:
+        """Open every port, or none: one that cannot be opened closes the others again."""
+        problems = []
+        for listener in self.listeners:
+            try:
+                listener.open()
+            except ListenError as error:
+                problems.append(str(error))
+        if problems:
+            for listener in self.listeners:
+                listener.close()
+            raise StartupError("\n".join(problems))
+        super().privilegedStartService()
+
+    @override
+    def startService(self) -> None:
+        super().startService()
+        if not any(listener.running for listener in self.listeners):
+            self.privilegedStartService()
+        for listener in self.listeners:
+            self._log.info(
+                "{listener} listening on {address}{tls}",
+                listener=listener.id,
+                address=listener.address,
+                tls=_tls_text(listener.factory.options),
+            )
+        for name in self._disabled:
+            self._log.info("{listener} is disabled", listener=name)
+        self._sweeper.start()
+        if self._sys_interval is not None:
+            started = self._reactor.seconds()
+            topics = SysTopics(self.broker, f"mqttd {__version__}", started, _memory)
+            self._sys_call = LoopingCall(self._publish_figures, topics)
+            self._sys_call.clock = self._reactor
+            self._sys_call.start(self._sys_interval, now=True)
+
+    def _publish_figures(self, topics: SysTopics) -> None:
+        topics.publish(self.turn.touch())
+
+    @override
+    def stopService(self) -> Deferred[Any]:
+        """Stop accepting, say goodbye to every client, let the last bytes leave."""
+        super().stopService()
+        if self._sys_call is not None and self._sys_call.running:
+            self._sys_call.stop()
+        closing = [listener.close() for listener in self.listeners]
+        count = len(self.broker.connections)
+        if count:
+            self._log.info("stopping; {count} connections are closed", count=count)
+        self.broker.shut_down(self._reactor.seconds())
+        self.turn.end()
+        closing += [listener.factory.when_empty() for listener in self.listeners]
+        cut = self._reactor.callLater(STOP_TIME, self._cut)
+
+        def done(result: object) -> None:
+            if cut.active():
+                cut.cancel()
+            self._sweeper.stop()
+
+        return DeferredList(closing).addCallback(done)
+
+    def _cut(self) -> None:
+        """The time is up: end what is still open."""
+        for listener in self.listeners:
+            for connection in list(listener.factory.connections):
+                connection.transport.abortConnection()
+
+
+def _limits(mqtt: MqttOptions) -> Limits:
+    return Limits(**{name: getattr(mqtt, name) for name in _LIMIT_NAMES})
+
+
+def _engine_options(mqtt: MqttOptions) -> EngineOptions:
+    return EngineOptions(
+        max_mqueue_len=mqtt.max_mqueue_len,
+        mqueue_drop_policy=mqtt.mqueue_drop_policy,
+        mqueue_store_qos0=mqtt.mqueue_store_qos0,
+        shared_subscription_strategy=mqtt.shared_subscription_strategy,
+    )
+
+
+def _tls_context(options: ListenerOptions, loaded: Loaded) -> ServerContext | None:
+    if options.ssl_options is None:
+        return None
+    protocol = b"http/1.1" if options.type == "wss" else b"mqtt"
+    return build_server_context(options.ssl_options, loaded.base_dir, alpn=protocol)
+
+
+def _tls_text(options: ListenerOptions) -> str:
+    if options.ssl_options is None:
+        return ""
+    clients = "client certificates required" if options.ssl_options.demands_certificate else ""
+    return f" (TLS{', ' + clients if clients else ''})"
+
+
+def _memory() -> Mapping[str, object]:
+    """Resident memory in bytes, now and at its peak; mosquitto's names for its own heap."""
+    figures: dict[str, object] = {
+        "heap/maximum": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    }
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            pages = int(statm.read().split()[1])
+    except OSError:
+        return figures
+    figures["heap/current"] = pages * os.sysconf("SC_PAGE_SIZE")
+    return figures
+
+
