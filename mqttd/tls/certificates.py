@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from mqttd.config.errors import Finding, error, warning
 from mqttd.config.types import Secret
 from mqttd.tls.files import FileProblem, PemSource
-from mqttd.tls.peer import distinguished_name
+from mqttd.tls.peer import MALFORMED, subject_of
 
 ServerKey = (
     rsa.RSAPrivateKey
@@ -37,8 +37,11 @@ def load_certificates(source: PemSource) -> list[x509.Certificate]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd but readable ones are no reason to stop
-            return x509.load_pem_x509_certificates(source.data)
-    except ValueError as problem:
+            certificates = x509.load_pem_x509_certificates(source.data)
+            for certificate in certificates:  # these are parsed no sooner than asked for
+                _ = certificate.subject, certificate.issuer, certificate.extensions
+            return certificates
+    except MALFORMED as problem:
         if b"-----BEGIN CERTIFICATE-----" not in source.data:
             message = f"{source.name} holds no certificate"
             cure = "give a PEM file with -----BEGIN CERTIFICATE-----"
@@ -101,7 +104,7 @@ def check_chain(
     findings += _check_leaf(leaf, option, name)
     findings += _check_order(chain, option, name)
     for issuer in chain[1:]:
-        what = f"the issuer {distinguished_name(issuer.subject)} in {name}"
+        what = f"the issuer {subject_of(issuer)} in {name}"
         findings += _check_times(issuer, option, what, now, fatal=False)
     return findings
 
@@ -113,7 +116,7 @@ def check_authorities(
     option = f"{path}.cacertfile"
     findings = []
     for authority in authorities:
-        what = f"{distinguished_name(authority.subject)} in {name}"
+        what = f"{subject_of(authority)} in {name}"
         findings += _check_times(authority, option, what, now, fatal=False)
         constraints = extension_of(authority, x509.BasicConstraints)
         if constraints is not None and not constraints.ca:
@@ -142,10 +145,10 @@ def check_key_file(source: PemSource, path: str) -> list[Finding]:
 
 
 def extension_of(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension | None:
-    """The extension of that kind; None when absent or malformed."""
+    """The extension of that kind; None when absent."""
     try:
         return certificate.extensions.get_extension_for_class(kind).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except x509.ExtensionNotFound:
         return None
 
 
@@ -166,7 +169,7 @@ def _check_pair(
                 "put the server's own certificate first, then its issuers in order",
             )
         ]
-    subject = distinguished_name(chain[0].subject) or "without a subject"
+    subject = subject_of(chain[0]) or "without a subject"
     return [
         error(
             f"{path}.keyfile",
@@ -204,9 +207,9 @@ def _check_times(
             )
         ]
     if fatal and end - now < min(NEAR_EXPIRY, (end - begin) / 3):
-        days = (end - now).days
-        left = f"in {days} days" if days != 1 else "in 1 day"
-        return [warning(option, f"{what} expires {left}, on {_date(end)}", "renew it")]
+        hours = int((end - now).total_seconds() // 3600)
+        left = f"{hours // 24} days" if hours >= 48 else f"{hours} hours"
+        return [warning(option, f"{what} expires in {left}, on {_date(end)}", "renew it")]
     return []
 
 
@@ -256,7 +259,7 @@ def _check_order(chain: Sequence[x509.Certificate], option: str, name: str) -> l
                 f"of number {at + 1}"
             )
         else:
-            subject = distinguished_name(parent.subject)
+            subject = subject_of(parent)
             message = f"number {at + 2} in {name} ({subject}) is not part of the chain"
         return [
             warning(

@@ -253,7 +253,7 @@ def _build(options: SslOptions, material: _Material, alpn: bytes) -> SSL.Context
     """Put a Context together. Raises ``SSL.Error`` where OpenSSL's own rules are stricter."""
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     material.suites.apply(context)
-    native.prepare_context(context, alpn=(alpn,))
+    native.prepare_context(context, alpn=(alpn,), ffdhe=material.dhfile is not None)
     # A resumed session skips the check of the client certificate and loses a PSK identity.
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_session_id(b"mqttd")  # else a client that offers a session fails with alert 80

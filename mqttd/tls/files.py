@@ -78,14 +78,16 @@ def _read(path: Path) -> tuple[bytes, int]:
     except OSError as problem:
         cure = user if isinstance(problem, PermissionError) else "correct the path"
         raise FileProblem(f"{path} cannot be read: {problem.strerror}", cure) from None
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise FileProblem(f"{path} is not a regular file", "give the path of a PEM file")
-        try:
+        with open(descriptor, "rb", closefd=False) as file:
             data = file.read(_LARGEST + 1)
-        except OSError as problem:
-            raise FileProblem(f"{path} cannot be read: {problem.strerror}", user) from None
+    except OSError as problem:
+        raise FileProblem(f"{path} cannot be read: {problem.strerror}", user) from None
+    finally:
+        os.close(descriptor)
     if len(data) > _LARGEST:
         raise FileProblem(f"{path} is larger than {_LARGEST >> 20} MB", "give a PEM file")
     return data, stat.S_IMODE(status.st_mode)

@@ -29,6 +29,9 @@ _ffi: Any = getattr(SSL, "_ffi", None)
 GROUPS: Final = b"X25519MLKEM768:X25519:P-256:P-384"
 """Key exchange groups in order of preference. P-256 must stay: TLS 1.2 with an EC certificate
 on that curve fails without it."""
+FFDHE_GROUPS: Final = b":ffdhe2048:ffdhe3072"
+"""Added where DHE suites are wanted: OpenSSL 4 refuses those suites to a client that names such a
+group (RFC 7919) when ours has none, whatever parameters ``load_tmp_dh`` was given."""
 
 VERIFY_OK: Final = 0
 """``X509_V_OK``: what :meth:`Observer.judge` returns for a certificate it has nothing against."""
@@ -141,7 +144,7 @@ def _current_certificate(store: Any) -> x509.Certificate | None:
     _lib.X509_up_ref(pointer)
     try:
         return crypto.X509._from_raw_x509_ptr(pointer).to_cryptography()
-    except ValueError:  # OpenSSL reads more than cryptography does
+    except (ValueError, x509.InvalidVersion):  # OpenSSL reads more than cryptography does
         return None
 
 
@@ -169,14 +172,18 @@ def _select_alpn(
 _alpn_handles: dict[tuple[bytes, ...], Any] = {}
 
 
-def prepare_context(context: SSL.Context, *, alpn: tuple[bytes, ...] = ()) -> None:
+def prepare_context(
+    context: SSL.Context, *, alpn: tuple[bytes, ...] = (), ffdhe: bool = False
+) -> None:
     """Set groups, buffer release and ALPN on a Context not used so far.
 
+    ``ffdhe``: finite field groups too, after the others.
     ``alpn``: what this server speaks, best first. A client that offers something else only is
     refused with alert 120; one that offers nothing is let in. Raises ``SSL.Error``.
     """
     pointer = context._context
-    if _lib.SSL_CTX_set1_curves_list(pointer, GROUPS) != 1:
+    groups = GROUPS + FFDHE_GROUPS if ffdhe else GROUPS
+    if _lib.SSL_CTX_set1_curves_list(pointer, groups) != 1:
         raise SSL.Error(take_errors())
     context.set_mode(_lib.SSL_MODE_RELEASE_BUFFERS)
     if alpn:

@@ -13,6 +13,16 @@ from cryptography.x509.oid import NameOID
 
 from mqttd.identity import PeerCertificate
 
+MALFORMED: Final = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What ``cryptography`` raises on reading part of a certificate that is not as it should be."""
+
 _Value = TypeVar("_Value")
 _SHOWN: Final = 200
 """How much of a subject an explanation quotes."""
@@ -26,34 +36,30 @@ def peer_certificate(certificate: x509.Certificate) -> PeerCertificate:
     Subject and issuer are RFC 4514 text with control characters as hexadecimal pairs;
     ``common_name`` is the exact text. IP addresses among the names are not identities here.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # cryptography warns of odd but readable certificates
-        san = _attempt(lambda: _alternative_names(certificate), None)
-        return PeerCertificate(
-            der=certificate.public_bytes(Encoding.DER),
-            pem=certificate.public_bytes(Encoding.PEM).decode("ascii"),
-            common_name=_attempt(lambda: _common_name(certificate.subject), ""),
-            subject=_attempt(lambda: distinguished_name(certificate.subject), ""),
-            issuer=_attempt(lambda: distinguished_name(certificate.issuer), ""),
-            serial=_attempt(lambda: certificate.serial_number, 0),
-            not_before=_attempt(lambda: _seconds(certificate.not_valid_before_utc), 0.0),
-            not_after=_attempt(lambda: _seconds(certificate.not_valid_after_utc), 0.0),
-            san_dns=_values(san, x509.DNSName),
-            san_uri=_values(san, x509.UniformResourceIdentifier),
-            san_email=_values(san, x509.RFC822Name),
-        )
+    san = _attempt(lambda: _alternative_names(certificate), None)
+    return PeerCertificate(
+        der=certificate.public_bytes(Encoding.DER),
+        pem=certificate.public_bytes(Encoding.PEM).decode("ascii"),
+        common_name=_attempt(lambda: _common_name(certificate.subject), ""),
+        subject=subject_of(certificate),
+        issuer=_attempt(lambda: _distinguished_name(certificate.issuer), ""),
+        serial=_attempt(lambda: certificate.serial_number, 0),
+        not_before=_attempt(lambda: _seconds(certificate.not_valid_before_utc), 0.0),
+        not_after=_attempt(lambda: _seconds(certificate.not_valid_after_utc), 0.0),
+        san_dns=_values(san, x509.DNSName),
+        san_uri=_values(san, x509.UniformResourceIdentifier),
+        san_email=_values(san, x509.RFC822Name),
+    )
 
 
-def distinguished_name(name: x509.Name) -> str:
-    """RFC 4514 text, most specific part first, safe to print: control characters are escaped."""
-    return _printable(_clean(name.rfc4514_string()))
+def subject_of(certificate: x509.Certificate) -> str:
+    """RFC 4514 text, most specific part first, safe to print; empty when it cannot be read."""
+    return _attempt(lambda: _distinguished_name(certificate.subject), "")
 
 
 def describe_subject(certificate: x509.Certificate | None) -> str:
     """A short `` (subject CN=...)`` for an explanation; empty when there is nothing to say."""
-    if certificate is None:
-        return ""
-    subject = _attempt(lambda: distinguished_name(certificate.subject), "")
+    subject = "" if certificate is None else subject_of(certificate)
     if len(subject) > _SHOWN:
         subject = subject[: _SHOWN - 3] + "..."
     return f" (subject {subject})" if subject else ""
@@ -61,27 +67,37 @@ def describe_subject(certificate: x509.Certificate | None) -> str:
 
 def _attempt(read: Callable[[], _Value], otherwise: _Value) -> _Value:
     """``read()``, or ``otherwise`` when the certificate is malformed there."""
-    try:
-        return read()
-    except (ValueError, TypeError, OverflowError, x509.UnsupportedGeneralNameType):
-        return otherwise
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # cryptography warns of odd but readable certificates
+        try:
+            return read()
+        except MALFORMED:
+            return otherwise
+
+
+def _distinguished_name(name: x509.Name) -> str:
+    text = name.rfc4514_string()
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() else "".join(f"\\{byte:02X}" for byte in c.encode("utf-8"))
+        for c in text
+    )
+
+
+def _common_name(name: x509.Name) -> str:
+    values = (attribute.value for attribute in name.get_attributes_for_oid(NameOID.COMMON_NAME))
+    return ",".join(value for value in values if isinstance(value, str))
 
 
 def _seconds(moment: datetime.datetime) -> float:
     return moment.timestamp()
 
 
-def _common_name(name: x509.Name) -> str:
-    values = (attribute.value for attribute in name.get_attributes_for_oid(NameOID.COMMON_NAME))
-    return ",".join(_clean(value) for value in values if isinstance(value, str))
-
-
-def _alternative_names(
-    certificate: x509.Certificate,
-) -> x509.SubjectAlternativeName | None:
+def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternativeName | None:
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension):
+    except x509.ExtensionNotFound:
         return None
     return extension.value
 
@@ -90,20 +106,4 @@ def _values(
     san: x509.SubjectAlternativeName | None,
     kind: type[x509.DNSName] | type[x509.UniformResourceIdentifier] | type[x509.RFC822Name],
 ) -> tuple[str, ...]:
-    if san is None:
-        return ()
-    return tuple(_clean(value) for value in san.get_values_for_type(kind))
-
-
-def _clean(text: str) -> str:
-    """Without lone surrogates, which a BMPString can hold and UTF-8 cannot."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _printable(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() else "".join(f"\\{byte:02X}" for byte in c.encode("utf-8"))
-        for c in text
-    )
+    return () if san is None else tuple(san.get_values_for_type(kind))

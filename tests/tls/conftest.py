@@ -89,7 +89,7 @@ class Authority(Issued):
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         builder = (
             x509.CertificateBuilder()
-            .subject_name(subject or name)
+            .subject_name(name if subject is None else subject)
             .issuer_name(self.cert.subject if self.cert else name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
