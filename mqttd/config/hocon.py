@@ -73,10 +73,12 @@ class _Reader:
             raise _failure(name, "holds a list where sections are expected")
         try:
             config_parser.ConfigParser.resolve_substitutions(tree)
+            self.document.values = _plain(tree)
         except ConfigException as problem:
             message = f"has a substitution without a value: {problem}"
             raise _failure(name, message, "put text that holds ${...} in double quotes") from None
-        self.document.values = _plain(tree)
+        except RecursionError:
+            raise _failure(name, "has a substitution ${...} that contains itself") from None
         return self.document
 
     def parse_file(self, path: Path, *, required: bool) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
+from mqttd.config.access_rules import parse_rule
 from mqttd.config.errors import Finding, warning
 from mqttd.config.not_yet import any_enabled
 from mqttd.config.schema import Configuration, ListenerOptions, SslOptions
@@ -68,6 +69,7 @@ def _listener(listener: ListenerOptions, configuration: Configuration) -> Iterat
             "every address may connect: no rule denies",
             'list the networks of your clients, such as "allow 10.0.0.0/8"',
         )
+    yield from _access_rules(listener)
     if listener.proxy_protocol and allows_all:
         yield warning(
             f"{path}.proxy_protocol",
@@ -85,6 +87,20 @@ def _listener(listener: ListenerOptions, configuration: Configuration) -> Iterat
             f"{path}.enable_authn", "clients of this listener are not authenticated", "write true"
         )
     yield from _certificate_identity(listener, configuration)
+
+
+def _access_rules(listener: ListenerOptions) -> Iterator[Finding]:
+    """Rules that read differently from what they do."""
+    path = f"{listener.path}.access_rules"
+    decided = ""
+    for rule in map(parse_rule, listener.access_rules):
+        if rule.notice:
+            yield warning(path, f'"{rule.text}": {rule.notice}', "write the network itself")
+        if decided:
+            message = f'"{rule.text}" is never reached: "{decided}" stands before it'
+            yield warning(path, message, "put it in front, or remove it")
+        elif rule.network is None:
+            decided = rule.text
 
 
 def _certificate_identity(

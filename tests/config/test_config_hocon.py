@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pyhocon import config_parser
 
 from mqttd.config import hocon
@@ -112,6 +115,10 @@ def test_an_unquoted_bracket_address_gets_a_cure() -> None:
     assert '"[::1]:8883" in double quotes' in finding.cure
 
 
+def test_a_section_inside_itself_is_refused() -> None:
+    assert "contains itself" in failure("a { b = ${a} }").message
+
+
 def test_a_value_that_is_also_a_section_is_an_error() -> None:
     assert "a value where a section" in failure("a = 2\na.b = 1").message
 
@@ -181,6 +188,13 @@ def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
     path = tmp_path / "mqttd.conf"
     path.write_bytes(b"\xef\xbb\xbfa = 1")
     assert hocon.read_file(path).values == {"a": 1}
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(st.lists(st.sampled_from([*'ab.={}[]"#\n ,:+$', "${a}", "15m", "null"]), max_size=15))
+def test_any_text_is_read_or_refused(marks: list[str]) -> None:
+    with suppress(ConfigurationErrors):
+        hocon.read_text("".join(marks))
 
 
 def test_pyhocon_is_left_as_it_was() -> None:

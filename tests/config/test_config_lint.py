@@ -44,6 +44,16 @@ def test_a_strict_file_has_no_findings(load: Load) -> None:
         ("listeners.ssl.a.max_connections = infinity", "listeners.ssl.a.max_connections", "limit"),
         ('listeners.ssl.a.access_rules = "allow all"', "listeners.ssl.a.access_rules", "denies"),
         (
+            'listeners.ssl.a.access_rules = ["allow 10.1.2.3/8"]',
+            "listeners.ssl.a.access_rules",
+            "10.0.0.0/8",
+        ),
+        (
+            'listeners.ssl.a.access_rules = ["deny all", "allow 10.0.0.1"]',
+            "listeners.ssl.a.access_rules",
+            "never reached",
+        ),
+        (
             'listeners.ssl.a { proxy_protocol = on, access_rules = ["deny ::1", "allow all"] }',
             "listeners.ssl.a.proxy_protocol",
             "claim any client address",

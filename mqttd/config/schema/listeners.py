@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from mqttd.broker.certificate_identity import SOURCES
 from mqttd.config.access_rules import parse_access_rules
 from mqttd.config.mountpoint import parse_mountpoint
 from mqttd.config.option import (
@@ -41,19 +42,6 @@ DEFAULT_BINDS = {
     "wss": Bind("0.0.0.0", 8084),  # noqa: S104
 }
 """Where a listener without ``bind`` listens: plain ones only on loopback, unlike EMQX's."""
-
-CERTIFICATE_FIELDS = (
-    "disabled",
-    "cn",
-    "dn",
-    "crt",
-    "pem",
-    "md5",
-    "san_dns",
-    "san_uri",
-    "san_email",
-)
-"""What of a client certificate can become a username or a Client Identifier."""
 
 
 def _parse_enable_authn(value: object) -> bool | str:
@@ -117,13 +105,13 @@ class ListenerOptions:
         duration(0.001), 3.0, "Longest time for the PROXY header to arrive."
     )
     peer_cert_as_username: str | None = option(
-        choice(*CERTIFICATE_FIELDS),
+        choice(*SOURCES),
         None,
         """Which part of the client certificate is the username; unset: as
         ``mqtt.peer_cert_as_username`` says.""",
     )
     peer_cert_as_clientid: str | None = option(
-        choice(*CERTIFICATE_FIELDS),
+        choice(*SOURCES),
         None,
         """Which part of the client certificate is the Client Identifier; unset: as
         ``mqtt.peer_cert_as_clientid`` says.""",

@@ -9,6 +9,8 @@ from typing import Any
 
 import attrs
 
+from mqttd.broker.certificate_identity import SOURCES
+from mqttd.broker.shared_subscriptions import STRATEGIES
 from mqttd.config.option import (
     BOOLEAN,
     RAW,
@@ -20,20 +22,9 @@ from mqttd.config.option import (
     option,
     size,
 )
-from mqttd.config.schema.listeners import CERTIFICATE_FIELDS
 
 MAX_PACKET_SIZE = 268_435_460
 """The largest packet MQTT can express: a fixed header of five bytes and 268,435,455 more."""
-
-SHARED_STRATEGIES = (
-    "round_robin",
-    "round_robin_per_group",
-    "random",
-    "sticky",
-    "local",
-    "hash_clientid",
-    "hash_topic",
-)
 
 
 @attrs.frozen(kw_only=True)
@@ -63,10 +54,10 @@ class MqttOptions:
     )
     shared_subscription: bool = option(BOOLEAN, True, "Accept Shared Subscriptions.")
     shared_subscription_strategy: str = option(
-        choice(*SHARED_STRATEGIES),
+        choice(*STRATEGIES),
         "round_robin",
-        "Which member of a Shared Subscription gets a message. Members that cannot take more are "
-        "skipped.",
+        """Which member of a Shared Subscription gets a message; members that cannot take more are
+        skipped. ``round_robin_per_group`` and ``local`` are ``round_robin`` on a single node.""",
     )
     exclusive_subscription: bool = option(
         BOOLEAN, False, "Accept ``$exclusive`` subscriptions. Not supported yet."
@@ -161,14 +152,14 @@ class MqttOptions:
         BOOLEAN, False, "The username takes the place of the Client Identifier."
     )
     peer_cert_as_username: str = option(
-        choice(*CERTIFICATE_FIELDS),
+        choice(*SOURCES),
         "disabled",
         """Which part of the client certificate takes the place of the username: ``cn``, ``dn``,
         ``crt`` (DER), ``pem``, ``md5`` (of the DER), ``san_dns``, ``san_uri``, ``san_email``. A
         client without it is refused.""",
     )
     peer_cert_as_clientid: str = option(
-        choice(*CERTIFICATE_FIELDS),
+        choice(*SOURCES),
         "disabled",
         "Which part of the client certificate takes the place of the Client Identifier.",
     )
