@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
 from cryptography import x509
@@ -36,25 +37,27 @@ def peer_certificate(certificate: x509.Certificate) -> PeerCertificate:
     Subject and issuer are RFC 4514 text with control characters as hexadecimal pairs;
     ``common_name`` is the exact text. IP addresses among the names are not identities here.
     """
-    san = _attempt(lambda: _alternative_names(certificate), None)
-    return PeerCertificate(
-        der=certificate.public_bytes(Encoding.DER),
-        pem=certificate.public_bytes(Encoding.PEM).decode("ascii"),
-        common_name=_attempt(lambda: _common_name(certificate.subject), ""),
-        subject=subject_of(certificate),
-        issuer=_attempt(lambda: _distinguished_name(certificate.issuer), ""),
-        serial=_attempt(lambda: certificate.serial_number, 0),
-        not_before=_attempt(lambda: _seconds(certificate.not_valid_before_utc), 0.0),
-        not_after=_attempt(lambda: _seconds(certificate.not_valid_after_utc), 0.0),
-        san_dns=_values(san, x509.DNSName),
-        san_uri=_values(san, x509.UniformResourceIdentifier),
-        san_email=_values(san, x509.RFC822Name),
-    )
+    with _quiet():
+        san = _attempt(lambda: _alternative_names(certificate), None)
+        return PeerCertificate(
+            der=certificate.public_bytes(Encoding.DER),
+            pem=certificate.public_bytes(Encoding.PEM).decode("ascii"),
+            common_name=_attempt(lambda: _common_name(certificate.subject), ""),
+            subject=_attempt(lambda: _distinguished_name(certificate.subject), ""),
+            issuer=_attempt(lambda: _distinguished_name(certificate.issuer), ""),
+            serial=_attempt(lambda: certificate.serial_number, 0),
+            not_before=_attempt(lambda: _seconds(certificate.not_valid_before_utc), 0.0),
+            not_after=_attempt(lambda: _seconds(certificate.not_valid_after_utc), 0.0),
+            san_dns=_values(san, x509.DNSName),
+            san_uri=_values(san, x509.UniformResourceIdentifier),
+            san_email=_values(san, x509.RFC822Name),
+        )
 
 
 def subject_of(certificate: x509.Certificate) -> str:
     """RFC 4514 text, most specific part first, safe to print; empty when it cannot be read."""
-    return _attempt(lambda: _distinguished_name(certificate.subject), "")
+    with _quiet():
+        return _attempt(lambda: _distinguished_name(certificate.subject), "")
 
 
 def describe_subject(certificate: x509.Certificate | None) -> str:
@@ -67,12 +70,18 @@ def describe_subject(certificate: x509.Certificate | None) -> str:
 
 def _attempt(read: Callable[[], _Value], otherwise: _Value) -> _Value:
     """``read()``, or ``otherwise`` when the certificate is malformed there."""
+    try:
+        return read()
+    except MALFORMED:
+        return otherwise
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warnings ``cryptography`` gives of odd but readable certificates."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # cryptography warns of odd but readable certificates
-        try:
-            return read()
-        except MALFORMED:
-            return otherwise
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _distinguished_name(name: x509.Name) -> str:
