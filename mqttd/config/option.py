@@ -134,7 +134,7 @@ def _no_secret(_: object) -> types.Secret:
     raise InvalidValue("a secret can be read only while a file is loaded")
 
 
-SECRET = Kind("text or file://PATH", _no_secret)
+SECRET = Kind("secret text", _no_secret)
 """Text or ``file://PATH``; the loader reads it, since it knows where relative paths start."""
 
 

@@ -35,6 +35,8 @@ rate
     A number and an interval: ``100/s``, ``500/10s``, ``10MB/10s``; ``infinity`` is no limit.
 path
     A file; a relative path starts at the directory the broker is started in.
+secret text
+    The text itself, or ``file://PATH``: then the file holds it. It is never shown.
 list or comma text
     ``["a", "b"]`` or ``"a,b"``.
 boolean
