@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mqttd.broker.certificate_identity import certificate_value
 from mqttd.broker.handlers.disconnect import NEVER
-from mqttd.broker.handlers.publish import forwarded
+from mqttd.broker.handlers.publish import check_response_topic, forwarded
 from mqttd.broker.keep_alive import allowance, effective_keep_alive
 from mqttd.broker.message import Message
 from mqttd.broker.ports import EngineSession
@@ -42,7 +42,9 @@ def take_settings(connection: Connection, packet: Connect) -> None:
     connection.bridge = packet.bridge
     connection.clean_start = packet.clean_start
     connection.connect = packet
-    connection.keep_alive = effective_keep_alive(packet.keep_alive, connection.limits)
+    connection.keep_alive = effective_keep_alive(
+        packet.keep_alive, packet.level, connection.limits
+    )
     connection.problem_information = properties.request_problem_information != 0
     connection.max_packet_size = properties.maximum_packet_size or math.inf
     if packet.level >= 5:
@@ -108,6 +110,7 @@ def check_will(connection: Connection, packet: Connect) -> None:
     if will.topic.startswith(b"$SYS/"):
         raise MqttError("the Will names a $SYS topic", ReasonCode.NOT_AUTHORIZED)
     properties = (will.properties or _NOTHING).copy()
+    check_response_topic(properties)
     if properties.payload_format_indicator:
         try:
             will.payload.decode()
@@ -220,6 +223,13 @@ def _claimed(connection: Connection, data: bytes | None, state: EngineSession) -
         return
     packet = connection.connect
     assert packet is not None
+    connack = Connack(state.present, ReasonCode.SUCCESS)
+    if connection.level >= 5:
+        connack.properties = _announcement(connection, packet, data)
+    if not connection.send_packet(connack):
+        state.detach(broker.now, send_will=False)
+        connection.refuse(ReasonCode.PACKET_TOO_LARGE, "CONNACK exceeds Maximum Packet Size")
+        return
     properties = packet.properties or _NOTHING
     connection.session = Session(
         connection,
@@ -233,10 +243,6 @@ def _claimed(connection: Connection, data: bytes | None, state: EngineSession) -
     connection.deadline = broker.now + connection.allowance
     packet.password = packet.will = None
     connection.connect = packet if connection.authentication_method is not None else None
-    connack = Connack(state.present, ReasonCode.SUCCESS)
-    if connection.level >= 5:
-        connack.properties = _announcement(connection, packet, data)
-    connection.send_packet(connack)
     broker.counters.connections += 1
     broker.note_client()
     if broker.events is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from mqttd.broker.dispatch import HANDLERS
 from mqttd.broker.exchange import exchange_step
@@ -15,16 +15,20 @@ from mqttd.broker.state import State
 from mqttd.broker.topic_aliases import InboundAliases
 from mqttd.broker.will import Will
 from mqttd.identity import Identity, PeerInfo
+from mqttd.packets.acks import Ack
+from mqttd.packets.auth import Auth
 from mqttd.packets.connect import Connect
-from mqttd.packets.connack import Connack, encode_connack
+from mqttd.packets.connack import Connack
 from mqttd.packets.decode import Packet, decode
-from mqttd.packets.disconnect import Disconnect, encode_disconnect
+from mqttd.packets.disconnect import Disconnect
 from mqttd.packets.encode import encode
 from mqttd.packets.errors import MqttError
 from mqttd.packets.framing import Framer
 from mqttd.packets.properties import Properties
 from mqttd.packets.reason_codes import ReasonCode, connack_return_code, phrase
+from mqttd.packets.suback import Suback
 from mqttd.packets.types import PacketType
+from mqttd.packets.unsuback import Unsuback
 
 if TYPE_CHECKING:
     from mqttd.broker.broker import Broker
@@ -34,6 +38,9 @@ HELD_ACKNOWLEDGEMENTS = 1_024
 
 
 _READS = frozenset((State.WAITING, State.CHALLENGED, State.CONNECTED))
+
+Answer: TypeAlias = Connack | Ack | Suback | Unsuback | Disconnect | Auth
+"""Packets the broker answers with; each may carry properties."""
 
 _ANSWERED_IN_3 = frozenset(
     (ReasonCode.UNSUPPORTED_PROTOCOL_VERSION, ReasonCode.CLIENT_IDENTIFIER_NOT_VALID)
@@ -53,6 +60,8 @@ class Connection:
         "allowance",
         "assigned",
         "authentication_method",
+        "awaiting_puback",
+        "blocked",
         "bridge",
         "broker",
         "challenged",
@@ -62,6 +71,7 @@ class Connection:
         "deadline",
         "exchange",
         "framer",
+        "held",
         "identity",
         "keep_alive",
         "level",
@@ -73,6 +83,7 @@ class Connection:
         "peer",
         "pending",
         "problem_information",
+        "receiving",
         "session",
         "session_expiry",
         "state",
@@ -109,11 +120,15 @@ class Connection:
         self.bridge = False
         self.will: Will | None = None
         self.keep_alive = 0
-        self.allowance = math.inf
+        self.allowance = limits.idle_timeout
         self.deadline = broker.now + limits.idle_timeout
         self.aliases: InboundAliases | None = None
         self.max_packet_size = math.inf
         self.pending = 0
+        self.awaiting_puback = 0
+        self.held = False
+        self.blocked = False
+        self.receiving: set[int] = set()
         self.problem_information = True
         self.authentication_method: str | None = None
         self.exchange: EnhancedExchange | None = None
@@ -133,33 +148,56 @@ class Connection:
         self.proceed()
 
     def proceed(self) -> None:
-        """Handle the packets at hand until one is incomplete or something must be awaited."""
-        framer = self.framer
-        counters = self.broker.counters
+        """Handle the packets at hand until one is incomplete or something must be awaited.
+
+        What comes while an answer is awaited stays unread in the kernel: the peer is paused, so
+        one chunk is the most that is kept.
+        """
         try:
-            while self.state in _READS:
-                if self.pending >= HELD_ACKNOWLEDGEMENTS:
-                    self.outlet.pause()
-                    return
-                frame = framer.next_frame()
-                if frame is None:
-                    return
-                first, body = frame
-                if self.state is State.WAITING:
-                    level = _announced_level(body) if first >> 4 == PacketType.CONNECT else None
-                    if level is None:
-                        # [MQTT-3.1.0-1] [MQTT-3.1.2-1]: no answer, for this is no MQTT client.
-                        self.close(None, "the first packet is not an MQTT CONNECT")
-                        return
-                    self.level = level
-                packet = decode(first, body, self.level)
-                counters.messages_received += 1
-                self.deadline = self.broker.now + self.allowance
-                if self.trace is not None:
-                    self.trace("RECV", packet)
-                HANDLERS[first >> 4](self, packet)
+            self._decode()
         except MqttError as error:
             self.fail(error)
+        blocked = self._must_wait() and self.framer.buffered > 0
+        if blocked is not self.blocked and self.state is not State.CLOSED:
+            self.blocked = blocked
+            if blocked:
+                self.outlet.pause()
+            else:
+                self.outlet.resume()
+
+    def _must_wait(self) -> bool:
+        return self.held or self.pending >= HELD_ACKNOWLEDGEMENTS or self.state is State.ADMITTING
+
+    def _decode(self) -> None:
+        framer = self.framer
+        broker = self.broker
+        while self.state in _READS and not self.held and self.pending < HELD_ACKNOWLEDGEMENTS:
+            frame = framer.next_frame()
+            if frame is None:
+                return
+            first, body = frame
+            if self.state is State.WAITING:
+                level = _announced_level(body) if first >> 4 == PacketType.CONNECT else None
+                if level is None:
+                    # [MQTT-3.1.0-1] [MQTT-3.1.2-1]: no answer, for this is no MQTT client.
+                    self.close(None, "the first packet is not an MQTT CONNECT")
+                    return
+                self.level = level
+            packet = decode(first, body, self.level)
+            broker.counters.messages_received += 1
+            self.deadline = broker.now + self.allowance
+            if self.trace is not None:
+                self.trace("RECV", packet)
+            HANDLERS[first >> 4](self, packet)
+
+    def hold(self) -> None:
+        """Handle no further packet until :meth:`release`: an answer must not be overtaken."""
+        self.held = True
+
+    def release(self) -> None:
+        """The answer has left."""
+        self.held = False
+        self.proceed()
 
     # --- bytes out --------------------------------------------------------------------------
 
@@ -170,12 +208,20 @@ class Connection:
         if self.trace is not None:
             self._trace_sent(b"".join(parts))
 
-    def send_packet(self, packet: Packet) -> None:
-        """Queue a packet; drops reason texts when the client asked for none or has no room.
+    def send_packet(self, packet: Packet) -> bool:
+        """Queue a packet, without its texts for people when there is no room for them.
 
-        [MQTT-3.1.2-29] and the maximum packet size rule of each packet's Reason String.
+        False when even so it exceeds the client's Maximum Packet Size: then it is discarded.
+        [MQTT-3.1.2-24].
         """
-        self.send(encode(packet, self.level))
+        data = encode(packet, self.level)
+        if len(data) > self.max_packet_size:
+            _shorten(packet)
+            data = encode(packet, self.level)
+            if len(data) > self.max_packet_size:
+                return False
+        self.send(data)
+        return True
 
     def reason(self, text: str) -> Properties | None:
         """Properties with a Reason String, or None when the client does not want them."""
@@ -203,8 +249,7 @@ class Connection:
     def settled(self) -> None:
         """One acknowledgement that was waited for has left."""
         self.pending -= 1
-        if self.pending == HELD_ACKNOWLEDGEMENTS // 2 and self.state is State.CONNECTED:
-            self.outlet.resume()
+        if self.blocked and self.pending == HELD_ACKNOWLEDGEMENTS // 2:
             self.proceed()
 
     def sweep(self, now: float) -> None:
@@ -215,8 +260,10 @@ class Connection:
             if self.state is State.CONNECTED:
                 # [MQTT-3.1.2-22]
                 self.close(ReasonCode.KEEP_ALIVE_TIMEOUT, "exceeded timeout")
+            elif self.state is State.ADMITTING:
+                self.refuse(ReasonCode.SERVER_UNAVAILABLE, "not authenticated in time")
             else:
-                self.close(None, "no CONNECT in time")
+                self.close(None, "nothing came in time")
             return
         if self.session is not None and self.session.state.inbound:
             self._forget_unreleased(now)
@@ -231,6 +278,7 @@ class Connection:
                 break
             late.append(packet_id)
         for packet_id in late:
+            self.receiving.discard(packet_id)
             state.release_inbound(packet_id, lambda known: None)
 
     # --- the end ----------------------------------------------------------------------------
@@ -260,10 +308,8 @@ class Connection:
             else:
                 # A client of an unknown level may not know properties either.
                 unknown = reason_code == ReasonCode.UNSUPPORTED_PROTOCOL_VERSION
-                packet = Connack(
-                    False, reason_code, None if unknown else self.reason(reason)
-                )
-            self.send(encode_connack(packet, self.level))
+                packet = Connack(False, reason_code, None if unknown else self.reason(reason))
+            self.send_packet(packet)
         self.outlet.close(linger=answer)
         self._end(send_will=False)
         if self.broker.events is not None:
@@ -279,7 +325,7 @@ class Connection:
         if told:
             assert reason_code is not None
             packet = Disconnect(reason_code, self.reason(reason))
-            self.send(encode_disconnect(packet, 5))
+            self.send_packet(packet)
         self.outlet.close(linger=told)
         self._end(send_will=send_will)
         if self.broker.events is not None:
@@ -290,7 +336,9 @@ class Connection:
 
     def session_lost(self, reason: str) -> None:
         """The engine ended our claim; the session is no longer ours to touch."""
-        self.session = None
+        if self.session is not None:
+            self.broker.starved.discard(self.session)
+            self.session = None
         if reason == "taken-over":
             self.close(ReasonCode.SESSION_TAKEN_OVER, "session taken over")  # [MQTT-3.1.4-3]
         else:
@@ -327,6 +375,18 @@ class Connection:
         frame = framer.next_frame()
         if frame is not None:
             self.trace("SEND", decode(frame[0], frame[1], self.level))
+
+
+def _shorten(packet: Packet) -> None:
+    """Drop what may be dropped to make a packet fit.
+
+    The rule stands at the Reason String and the User Property of every packet, as
+    [MQTT-3.2.2-19] and [MQTT-3.2.2-20] do for CONNACK.
+    """
+    properties = getattr(packet, "properties", None)
+    if properties is not None:
+        for name in ("reason_string", "user_properties", "response_information"):
+            properties.__dict__.pop(name, None)
 
 
 def _announced_level(body: bytes) -> int | None:

@@ -9,7 +9,7 @@ from mqttd.broker.ports import Authenticated
 from mqttd.broker.state import State
 from mqttd.identity import Refused
 from mqttd.packets.auth import Auth
-from mqttd.packets.errors import MqttError
+from mqttd.packets.errors import MqttError, PacketTooLarge
 from mqttd.packets.properties import Properties
 from mqttd.packets.reason_codes import ReasonCode
 
@@ -34,15 +34,17 @@ def exchange_step(connection: Connection, data: bytes | None) -> None:
             connection.exchange = None
             _succeeded(connection, answer)
         else:
-            connection.send_packet(
-                Auth(
-                    ReasonCode.CONTINUE_AUTHENTICATION,
-                    Properties(
-                        authentication_method=connection.authentication_method,
-                        authentication_data=answer,
-                    ),
-                )
+            challenge = Auth(
+                ReasonCode.CONTINUE_AUTHENTICATION,
+                Properties(
+                    authentication_method=connection.authentication_method,
+                    authentication_data=answer,
+                ),
             )
+            if not connection.send_packet(challenge):
+                # Without it the exchange cannot go on. [MQTT-4.12.0-4]
+                connection.fail(PacketTooLarge("AUTH exceeds Maximum Packet Size"))
+                return
             connection.challenged = True
             if connection.state is State.ADMITTING:
                 connection.state = State.CHALLENGED

@@ -7,9 +7,14 @@ import math
 from mqttd.broker.limits import Limits
 
 
-def effective_keep_alive(requested: int, limits: Limits) -> int:
-    """Seconds in force: the client's Keep Alive, or Server Keep Alive when one is configured."""
-    return requested if limits.server_keepalive is None else limits.server_keepalive
+def effective_keep_alive(requested: int, level: int, limits: Limits) -> int:
+    """Seconds in force: the client's Keep Alive, or Server Keep Alive when one is configured.
+
+    Clients before MQTT 5 cannot be told the broker's, so theirs counts. [MQTT-3.2.2-21].
+    """
+    if level < 5 or limits.server_keepalive is None:
+        return requested
+    return limits.server_keepalive
 
 
 def allowance(keep_alive: int, limits: Limits) -> float:

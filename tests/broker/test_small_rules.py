@@ -34,9 +34,10 @@ def test_keep_alive_is_one_and_a_half_times_and_zero_is_never() -> None:
     assert allowance(0, Limits()) == math.inf
 
 
-def test_server_keep_alive_wins() -> None:
-    assert effective_keep_alive(600, Limits(server_keepalive=30)) == 30
-    assert effective_keep_alive(600, Limits()) == 600
+def test_server_keep_alive_wins_for_clients_that_can_be_told() -> None:
+    assert effective_keep_alive(600, 5, Limits(server_keepalive=30)) == 30
+    assert effective_keep_alive(600, 4, Limits(server_keepalive=30)) == 600
+    assert effective_keep_alive(600, 5, Limits()) == 600
 
 
 def test_packet_identifiers_wrap_skip_zero_and_skip_what_is_in_use() -> None:

@@ -56,6 +56,7 @@ def handle_pubrel(connection: Connection, packet: Pubrel) -> None:
     session = require_connected(connection, packet)
 
     def released(known: bool) -> None:
+        connection.receiving.discard(packet.packet_id)
         if connection.session is None:
             return
         code = 0

@@ -15,10 +15,17 @@ if TYPE_CHECKING:
 NEVER = 0xFFFFFFFF
 """Session Expiry Interval that never ends (MQTT 5, 3.1.2.11.2)."""
 
+_FROM_CLIENTS = frozenset((0x00, 0x04, *range(0x80, 0x84), 0x90, *range(0x93, 0x9A)))
+"""[MQTT-3.14.2-1]: the codes of table 3-10 that clients may send."""
+
 
 def handle_disconnect(connection: Connection, packet: Disconnect) -> None:
     """Close; discard the Will unless the client asks for it. [MQTT-3.14.4-3], [MQTT-3.1.2-8]."""
     properties = packet.properties
+    if packet.reason_code not in _FROM_CLIENTS:
+        raise ProtocolError(f"DISCONNECT: {phrase(packet.reason_code)} is for servers to say")
+    if properties is not None and properties.server_reference is not None:
+        raise ProtocolError("a Server Reference is for servers to give")
     if properties is not None and connection.session is not None:
         expiry = properties.session_expiry_interval
         if expiry is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mqttd.broker.handlers.connected import require_connected
 from mqttd.broker.message import Message
+from mqttd.broker.topics import has_wildcard
 from mqttd.packets.acks import Puback, Pubrec, encode_ack
 from mqttd.packets.errors import (
     MalformedPacket,
@@ -51,11 +52,12 @@ def handle_publish(connection: Connection, packet: Publish) -> None:
         raise MqttError("retain is not available", ReasonCode.RETAIN_NOT_SUPPORTED)
     broker.check_topic(topic)  # [MQTT-3.3.2-1] [MQTT-3.3.2-2]
     if connection.level >= 5 and qos:
-        _check_quota(connection, packet)
+        _check_quota(connection, packet.packet_id)
     if topic.startswith(_SYS):
         _refuse(connection, packet, ReasonCode.NOT_AUTHORIZED)
         return
     if properties is not None:
+        check_response_topic(properties)
         if properties.payload_format_indicator and not _is_text(packet.payload):
             if not qos:
                 raise PayloadFormatInvalid("the payload is not UTF-8")
@@ -76,6 +78,7 @@ def handle_publish(connection: Connection, packet: Publish) -> None:
         broker.engine.publish(message, broker.now)
     elif qos == 1:
         connection.pending += 1
+        connection.awaiting_puback += 1
         broker.engine.publish(message, broker.now, partial(_puback, connection, packet.packet_id))
     else:
         _take_qos_2(connection, packet.packet_id, message)
@@ -92,6 +95,13 @@ def forwarded(properties: Properties) -> Properties | None:
     return properties if properties.__dict__ else None
 
 
+def check_response_topic(properties: Properties) -> None:
+    """[MQTT-3.3.2-14]: a Response Topic is a Topic Name. Raises ProtocolError."""
+    topic = properties.response_topic
+    if topic is not None and has_wildcard(topic):
+        raise ProtocolError("the Response Topic has wildcards")
+
+
 def _resolve_alias(connection: Connection, topic: bytes, properties: Properties) -> bytes:
     alias = properties.topic_alias
     if alias is None:
@@ -105,15 +115,13 @@ def _resolve_alias(connection: Connection, topic: bytes, properties: Properties)
     return connection.aliases.resolve(alias, topic)
 
 
-def _check_quota(connection: Connection, packet: Publish) -> None:
-    """[MQTT-3.3.4-7] [MQTT-3.3.4-8]: more unacknowledged messages than the broker allowed."""
-    assert connection.session is not None
-    inbound = connection.session.state.inbound
-    if (
-        connection.pending + len(inbound) >= connection.limits.max_inflight
-        and packet.packet_id not in inbound
-    ):
-        raise ReceiveMaximumExceeded("more messages in flight than Receive Maximum allows")
+def _check_quota(connection: Connection, packet_id: int) -> None:
+    """[MQTT-3.3.4-7]: no more messages without PUBACK, PUBCOMP or refusal than were allowed."""
+    receiving = connection.receiving
+    if packet_id not in receiving:
+        if len(receiving) >= connection.limits.max_inflight:
+            raise ReceiveMaximumExceeded("more messages in flight than Receive Maximum allows")
+        receiving.add(packet_id)
 
 
 def _is_text(payload: bytes) -> bool:
@@ -141,6 +149,7 @@ def _refuse(connection: Connection, packet: Publish, code: ReasonCode) -> None:
     connection.pending += 1
 
     def done() -> None:
+        connection.receiving.discard(answer.packet_id)
         if connection.session is not None:
             connection.send_packet(answer)
         connection.settled()
@@ -149,11 +158,13 @@ def _refuse(connection: Connection, packet: Publish, code: ReasonCode) -> None:
 
 
 def _puback(connection: Connection, packet_id: int, receivers: int) -> None:
+    connection.receiving.discard(packet_id)
     if connection.session is not None:
         if receivers or connection.level < 5:
             connection.send(encode_ack(PacketType.PUBACK, packet_id, connection.level))
         else:
             connection.send_packet(Puback(packet_id, ReasonCode.NO_MATCHING_SUBSCRIBERS))
+    connection.awaiting_puback -= 1
     connection.settled()
 
 

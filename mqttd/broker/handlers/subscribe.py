@@ -71,7 +71,9 @@ def handle_subscribe(connection: Connection, packet: Subscribe) -> None:
         for subscription, is_new in zip(granted, new, strict=True):
             _queue_retained(connection, session, subscription, is_new)
         session.flow()
+        connection.release()
 
+    connection.hold()
     session.state.subscribe(granted, connection.broker.now, done)
 
 

@@ -32,5 +32,7 @@ def handle_unsubscribe(connection: Connection, packet: Unsubscribe) -> None:
         ]
         # [MQTT-3.10.4-4] [MQTT-3.10.4-5]: always answered, one code for each filter, in order.
         connection.send_packet(Unsuback(packet.packet_id, [int(code) for code in codes]))
+        connection.release()
 
+    connection.hold()
     session.state.unsubscribe(keys, done)
