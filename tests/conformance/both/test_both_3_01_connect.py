@@ -252,9 +252,9 @@ def test_what_follows_an_accepted_connect_is_processed(broker: MemoryBroker, lev
         Publish(b"t", b"early"),
         Pingreq(),
     )
-    packets = client.take()
-    assert [type(packet).__name__ for packet in packets][:2] == ["Connack", "Suback"]
-    assert {type(packet).__name__ for packet in packets[2:]} == {"Publish", "Pingresp"}
+    names = [type(packet).__name__ for packet in client.take()]
+    assert names[0] == "Connack"
+    assert sorted(names[1:]) == ["Pingresp", "Publish", "Suback"]
 
 
 @pytest.mark.parametrize("keep_alive", [0, 60])

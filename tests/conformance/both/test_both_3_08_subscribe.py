@@ -132,7 +132,7 @@ def test_the_lower_qos_counts(
 
 
 @pytest.mark.statements("v3:MQTT-3-8.3-4", "v5:MQTT-3.8.3-5")
-@pytest.mark.parametrize("options", [0x03, 0x40, 0x80, 0xC0, 0x43])
+@pytest.mark.parametrize("options", [0x40, 0x80, 0xC0, 0x42])
 def test_reserved_bits_of_the_options(
     broker: MemoryBroker,
     level: int,
@@ -143,6 +143,16 @@ def test_reserved_bits_of_the_options(
     body = b"\x00\x01" + (b"\x00" if level == 5 else b"") + b"\x00\x01t" + bytes((options,))
     client.send_bytes(bytes((0x82, len(body))) + body)
     ended(client, 0x81)
+
+
+@pytest.mark.statements("v3:MQTT-3-8.3-4")
+def test_a_requested_qos_of_3(
+    broker: MemoryBroker, level: int, ended: Callable[[MemoryClient, int], None]
+) -> None:
+    client = broker.connected("c", level)
+    body = b"\x00\x01" + (b"\x00" if level == 5 else b"") + b"\x00\x01t\x03"
+    client.send_bytes(bytes((0x82, len(body))) + body)
+    ended(client, 0x82)
 
 
 @pytest.mark.statements("v3:MQTT-3-8.3-4")

@@ -33,11 +33,17 @@ def test_a_message_goes_to_every_matching_session(
 def test_messages_of_one_client_stay_in_order(broker: MemoryBroker, level: int, qos: int) -> None:
     client, publisher = broker.connected("c", level), broker.connected("p", level)
     client.subscribe("t", qos=qos)
-    packets = [
-        Publish(b"t", bytes((number,)), qos, packet_id=number + 1 if qos else 0)
-        for number in range(80)
-    ]
-    publisher.send(*packets)
+    for start in range(0, 80, 20):
+        numbers = range(start, start + 20)
+        identifiers = [number + 1 if qos else 0 for number in numbers]
+        publisher.send(
+            *[
+                Publish(b"t", bytes((number,)), qos, packet_id=packet_id)
+                for number, packet_id in zip(numbers, identifiers, strict=True)
+            ]
+        )
+        if qos == 2:
+            publisher.send(*[Pubrel(packet_id) for packet_id in identifiers])
     publisher.take()
     arrived: list[bytes] = []
     while new := client.take():

@@ -95,7 +95,8 @@ def test_frames_and_packets_need_not_agree(broker: MemoryBroker, level: int, siz
     for start in range(0, len(data), size):
         client.send(data[start : start + size])
     names = [type(packet).__name__ for packet in client.mqtt.take()]
-    assert names == ["Connack", "Suback", "Publish"]
+    assert names[0] == "Connack"
+    assert sorted(names[1:]) == ["Publish", "Suback"]
 
 
 @pytest.mark.statements("v3:MQTT-6.0.0-3", "v5:MQTT-6.0.0-3")

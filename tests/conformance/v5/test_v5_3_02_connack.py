@@ -44,7 +44,8 @@ def test_nothing_is_sent_before_connack() -> None:
     waiting.answers[0](Identity())
     broker.turn()
     names = [type(packet).__name__ for packet in client.take()]
-    assert names == ["Connack", "Suback", "Pingresp"]
+    assert names[0] == "Connack"
+    assert sorted(names[1:]) == ["Pingresp", "Suback"]
 
 
 @pytest.mark.statements("v5:MQTT-3.14.0-1", "v5:MQTT-3.1.4-6")
