@@ -236,13 +236,29 @@ def _check_leaf(leaf: x509.Certificate, option: str, name: str) -> list[Finding]
         )
     usage = extension_of(leaf, x509.ExtendedKeyUsage)
     allowed = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+    key_usage = extension_of(leaf, x509.KeyUsage)
+    lacks = []
     if usage is not None and allowed.isdisjoint(usage):
+        lacks.append("extendedKeyUsage lacks serverAuth")
+    if key_usage is not None and not key_usage.digital_signature:
+        lacks.append("keyUsage lacks digitalSignature")
+    if lacks:
         findings.append(
             warning(
                 option,
-                f"the certificate in {name} is not meant for servers (extendedKeyUsage lacks "
-                "serverAuth), so clients refuse it",
+                f"the certificate in {name} is not meant for TLS servers ({', '.join(lacks)}), so "
+                "clients refuse it",
                 "use a server certificate",
+            )
+        )
+    feature = extension_of(leaf, x509.TLSFeature)
+    if feature is not None and x509.TLSFeatureType.status_request in feature:
+        findings.append(
+            warning(
+                option,
+                f"the certificate in {name} demands a stapled OCSP response (must-staple); none "
+                "is sent yet, so clients that look for it refuse the connection",
+                "use a certificate without it",
             )
         )
     return findings

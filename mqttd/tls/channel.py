@@ -20,6 +20,9 @@ _LARGE = 1 << 15
 """The memory BIOs never shrink: they are replaced after the handshake and after a call with more
 bytes than this, or else each idle connection would keep the memory of its largest moment."""
 
+_BEFORE = b"before SSL initialization"
+"""OpenSSL's name of the state before a whole ClientHello has come."""
+
 
 @attrs.frozen
 class TLSInfo:
@@ -84,7 +87,7 @@ class TLSChannel:
         native.report_alerts(connection)
         self._handles = native.Handles(connection)
         self._server = server
-        self._failed: TLSFailure | None = None
+        self._failed = False
         self._first = b""
         self._settling = True
         self._early: list[bytes] | None = []
@@ -114,7 +117,7 @@ class TLSChannel:
 
     def start(self) -> None:
         """Client side: produce the ClientHello. Does nothing on a server."""
-        if not self._server and not self.handshake_complete and self._failed is None:
+        if not self._server and not self.handshake_complete and not self._failed:
             self._shake(b"")
 
     def receive(self, ciphertext: bytes | bytearray | memoryview) -> bytes:
@@ -123,7 +126,7 @@ class TLSChannel:
         Raises :exc:`TLSFailure` once, when the connection cannot go on; :meth:`outgoing` then
         holds the alert for the peer. After that, and after close_notify, input is ignored.
         """
-        if self._failed is not None or self.peer_closed:
+        if self._failed or self.peer_closed:
             return b""
         if self.handshake_complete:
             plaintext, status = native.decrypt(self._handles, self, ciphertext)
@@ -150,10 +153,10 @@ class TLSChannel:
         anything the peer did.
         """
         if self._early is not None:
-            if self._failed is None:
+            if not self._failed:
                 self._early.append(plaintext)
             return
-        if self._failed is None and native.write_plaintext(self._handles, plaintext):
+        if not self._failed and native.write_plaintext(self._handles, plaintext):
             native.take_errors()
 
     def outgoing(self) -> bytes:
@@ -172,18 +175,20 @@ class TLSChannel:
         Raises :exc:`TLSFailure` when the handshake was not complete. Later it is no failure, even
         without close_notify: a Control Packet says its own length, so nothing can be cut unseen.
         """
-        if self._failed is not None or self.handshake_complete:
+        if self._failed or self.handshake_complete:
             return
         if not self._first:
             said = "having said nothing" if self._server else "having answered nothing"
+        elif self._server and self._connection.get_state_string() != _BEFORE:
+            said = "after it was sent our certificate, which it may not trust"
         else:
             said = "in the middle of the handshake"
-        self._failed = failure = TLSFailure("truncated", f"the peer closed the connection, {said}")
-        raise failure
+        self._failed = True
+        raise TLSFailure("truncated", f"the peer closed the connection, {said}")
 
     def close(self) -> None:
         """Queue close_notify. The peer may go on sending until it answers with its own."""
-        if self._failed is None and self.handshake_complete:
+        if not self._failed and self.handshake_complete:
             native.shutdown(self._handles)
 
     def info(self) -> TLSInfo:
@@ -227,7 +232,8 @@ class TLSChannel:
         error = native.verify_result(self._handles)
         if self._rejected is None and error != native.VERIFY_OK:
             self.rejected(error, 0, None)  # a Context without our own verification
-        self._failed = failure = explain(
+        self._failed = True
+        return explain(
             native.take_errors(),
             first_bytes=self._first,
             sent=self._alert_sent,
@@ -235,7 +241,6 @@ class TLSChannel:
             rejected=self._rejected,
             plaintext=plaintext,
         )
-        return failure
 
     # native.Observer: what OpenSSL's callbacks report during a call made above.
 

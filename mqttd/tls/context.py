@@ -205,6 +205,14 @@ def _read_authorities(
         return []
     if options.verify == "verify_peer":
         findings += check_authorities(authorities, path, source.name, now)
+        if not _names_fit(authorities):
+            findings.append(
+                notice(
+                    option,
+                    f"{source.name} holds too many authorities for clients to be told their names",
+                    "list only the authorities that issue client certificates",
+                )
+            )
     return authorities
 
 
@@ -254,6 +262,8 @@ def _build(options: SslOptions, material: _Material, alpn: bytes) -> SSL.Context
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     material.suites.apply(context)
     native.prepare_context(context, alpn=(alpn,), ffdhe=material.dhfile is not None)
+    if material.suites.legacy:
+        native.refuse_sha1_signatures(context)
     # A resumed session skips the check of the client certificate and loses a PSK identity.
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_session_id(b"mqttd")  # else a client that offers a session fails with alert 80
@@ -284,10 +294,15 @@ def _trust(context: SSL.Context, authorities: Sequence[x509.Certificate]) -> Non
         raise SSL.Error("no certificate store")
     for authority in authorities:
         store.add_cert(crypto.X509.from_cryptography(authority))
-    names = sum(len(authority.subject.public_bytes()) for authority in authorities)
-    if names <= _MOST_CA_NAMES:
+    if _names_fit(authorities):
         for authority in authorities:
             context.add_client_ca(authority)
+
+
+def _names_fit(authorities: Sequence[x509.Certificate]) -> bool:
+    """Whether the authorities' names can be sent along with the request for a certificate."""
+    size = sum(len(authority.subject.public_bytes()) for authority in authorities)
+    return size <= _MOST_CA_NAMES
 
 
 def _refusal(problem: SSL.Error, path: str) -> Finding:

@@ -62,6 +62,7 @@ _PEER_SAYS: Final = {
 _REASONS: Final = (
     ("no shared cipher", "no-shared-cipher", "client and server share no cipher suite"),
     ("no suitable signature algorithm", "no-shared-cipher", "no signature algorithm in common"),
+    ("no shared signature alg", "no-shared-cipher", "no signature algorithm in common"),
     ("no suitable key share", "no-shared-cipher", "no key exchange group in common"),
     ("no suitable groups", "no-shared-cipher", "no key exchange group in common"),
     ("no shared groups", "no-shared-cipher", "no key exchange group in common"),

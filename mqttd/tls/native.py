@@ -1,9 +1,10 @@
-"""The one file that touches private names of pyOpenSSL; it checks at start-up that they are there.
+"""The one file that touches private names of pyOpenSSL.
 
 pyOpenSSL offers no public way to name key exchange groups, to choose the alert a refused
 certificate or ALPN offer is answered with, to learn which alert was sent, or to read and write
 without raising an exception for "nothing to read yet". All of that is here, as small functions
 over the handles of one ``SSL.Connection``; nothing else in the project knows the names used.
+Whether they are there is checked at start (:mod:`mqttd.tls.self_test`).
 
 Callbacks are static: they live as long as the module, never belong to one Context, and find
 the channel they work for through a thread-local pointer that is set around each call into
@@ -12,15 +13,11 @@ OpenSSL. A callback that is owned by a Context dangles once the Context is gone.
 
 from __future__ import annotations
 
-import datetime
 import threading
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from OpenSSL import SSL, crypto
 
 _lib: Any = getattr(SSL, "_lib", None)
@@ -32,6 +29,12 @@ on that curve fails without it."""
 FFDHE_GROUPS: Final = b":ffdhe2048:ffdhe3072"
 """Added where DHE suites are wanted: OpenSSL 4 refuses those suites to a client that names such a
 group (RFC 7919) when ours has none, whatever parameters ``load_tmp_dh`` was given."""
+
+_SIGNATURES: Final = (
+    b"ecdsa_secp256r1_sha256:ecdsa_secp384r1_sha384:ecdsa_secp521r1_sha512:ed25519:ed448:"
+    b"rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:rsa_pss_rsae_sha256:"
+    b"rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:rsa_pkcs1_sha256:rsa_pkcs1_sha384:rsa_pkcs1_sha512"
+)
 
 VERIFY_OK: Final = 0
 """``X509_V_OK``: what :meth:`Observer.judge` returns for a certificate it has nothing against."""
@@ -74,10 +77,6 @@ class Observer(Protocol):
 
     def broken(self, error: BaseException) -> None:
         """A callback of ours raised; the handshake was refused."""
-
-
-class TLSUnavailable(Exception):  # noqa: N818 - says what is the case
-    """This build of pyOpenSSL or OpenSSL lacks something the broker needs; says what."""
 
 
 class _Thread(threading.local):
@@ -190,6 +189,15 @@ def prepare_context(
         if alpn not in _alpn_handles:
             _alpn_handles[alpn] = _ffi.new_handle(alpn)
         _lib.SSL_CTX_set_alpn_select_cb(pointer, _select_alpn, _alpn_handles[alpn])
+
+
+def refuse_sha1_signatures(context: SSL.Context) -> None:
+    """Let TLS 1.2 and newer sign with SHA-256 or better only, also at security level 0.
+
+    TLS 1.0 and 1.1 do not look at this list. Raises ``SSL.Error``.
+    """
+    if _lib.SSL_CTX_set1_sigalgs_list(context._context, _SIGNATURES) != 1:
+        raise SSL.Error(take_errors())
 
 
 def require_peer_certificate(context: SSL.Context, *, optional: bool) -> None:
@@ -376,6 +384,7 @@ def _status(ssl: Any, result: int) -> int:
 
 _NEEDED: Final = {
     "naming key exchange groups": ["SSL_CTX_set1_curves_list"],
+    "naming signature algorithms": ["SSL_CTX_set1_sigalgs_list"],
     "releasing idle buffers": ["SSL_MODE_RELEASE_BUFFERS"],
     "telling which alert was sent": ["SSL_set_info_callback"],
     "refusing an ALPN offer": ["SSL_CTX_set_alpn_select_cb"],
@@ -432,71 +441,3 @@ def missing(library: object = _lib) -> list[str]:
     if gone := [n for n in ("_ssl", "_into_ssl", "_from_ssl") if not hasattr(connection, n)]:
         lacks.append(f"reaching a Connection itself ({', '.join(gone)})")
     return lacks
-
-
-def self_test() -> str:
-    """Check that everything above works here: names, then a TLS handshake in memory (a few ms).
-
-    Returns one line that says what was found. Raises :exc:`TLSUnavailable` in plain words.
-    """
-    version = SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode("ascii", "replace")
-    if lacks := missing():
-        raise TLSUnavailable(f"{version} with this pyOpenSSL cannot do: {'; '.join(lacks)}")
-    try:
-        group = _try_handshake()
-    except (SSL.Error, TLSUnavailable) as problem:
-        raise TLSUnavailable(f"{version}: a handshake in memory fails: {problem}") from problem
-    return f"{version}, TLS 1.3 with {group}"
-
-
-class _Witness:
-    """An observer with nothing to see."""
-
-    def alert(self, number: int, *, sent: bool) -> None: ...
-
-    def rejected(self, error: int, depth: int, certificate: x509.Certificate | None) -> None: ...
-
-    def judge(self, _certificate: x509.Certificate) -> int:
-        return VERIFY_OK
-
-    def broken(self, error: BaseException) -> None: ...
-
-
-def _try_handshake() -> str:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "self-test")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    context = SSL.Context(SSL.TLS_METHOD)
-    context.use_certificate(certificate)
-    context.use_privatekey(key)
-    prepare_context(context, alpn=(b"mqtt",))
-    server = SSL.Connection(context, None)
-    server.set_accept_state()
-    client = SSL.Connection(context, None)
-    client.set_alpn_protos([b"other", b"mqtt"])
-    client.set_connect_state()
-    ends = Handles(client), Handles(server)
-    states = [WANT, WANT]
-    wire = [b"", b""]
-    witness = _Witness()
-    for _ in range(4):
-        for end in (0, 1):
-            states[end] = handshake(ends[end], witness, wire[end])
-            wire[1 - end], wire[end] = read_ciphertext(ends[end]), b""
-    write_plaintext(ends[0], b"ping")
-    said, _ = decrypt(ends[1], witness, read_ciphertext(ends[0]))
-    if states != [DONE, DONE] or said != b"ping":
-        raise TLSUnavailable(", ".join(take_errors()) or "no answer")
-    if client.get_alpn_proto_negotiated() != b"mqtt":
-        raise TLSUnavailable("ALPN chose nothing")
-    return client.get_group_name() or "an unnamed group"

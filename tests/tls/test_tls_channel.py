@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -235,10 +237,37 @@ def test_eof_during_the_handshake_is_a_failure(pki: Pki, join: Join) -> None:
     assert caught.value.alert is None
     pair = join(pki.client_context(), pki.server_context())
     pair.client.start()
-    pair.server.receive(pair.client.outgoing())
+    hello = pair.client.outgoing()
+    pair.server.receive(hello[:100])
     with pytest.raises(TLSFailure, match="in the middle of the handshake"):
         pair.server.eof()
     pair.server.eof()  # said once
+
+
+@VERSIONS
+def test_eof_after_our_certificate(pki: Pki, join: Join, version: int) -> None:
+    pair = join(pki.client_context(version=version), pki.server_context())
+    pair.client.start()
+    pair.server.receive(pair.client.outgoing())
+    with pytest.raises(TLSFailure, match="our certificate, which it may not trust"):
+        pair.server.eof()
+    with pytest.raises(TLSFailure, match="having answered nothing"):
+        pair.client.eof()
+
+
+def test_nothing_is_left_to_the_garbage_collector(pki: Pki, join: Join) -> None:
+    good = join(pki.client_context(), pki.server_context())
+    good.run()
+    bad = TLSChannel(pki.server_context())
+    with pytest.raises(TLSFailure):
+        bad.receive(b"GET / HTTP/1.1\r\n\r\n")
+    connections = [weakref.ref(c._connection) for c in (good.client, good.server, bad)]
+    gc.disable()
+    try:
+        del good, bad
+        assert [connection() for connection in connections] == [None, None, None]
+    finally:
+        gc.enable()
 
 
 def test_eof_later_is_none(pki: Pki, join: Join) -> None:

@@ -262,6 +262,14 @@ def test_leaf_that_suits_no_server(folder: Path, pki: Pki, make_root: MakeRoot) 
     write(folder, "key.pem", client.key_pem)
     write(folder, "cert.pem", client.chain_pem)
     assert "lacks serverAuth" in one(check(folder), "warning", "certfile").message
+    usage = x509.KeyUsage(False, False, True, *[False] * 6)
+    feature = x509.TLSFeature([x509.TLSFeatureType.status_request])
+    odd = pki.root.issue(extra=[usage, feature])
+    write(folder, "key.pem", odd.key_pem)
+    write(folder, "cert.pem", odd.chain_pem)
+    first, second = check(folder)
+    assert "keyUsage lacks digitalSignature" in first.message
+    assert "must-staple" in second.message
 
 
 def test_weak_key_is_refused_in_openssls_words(folder: Path, pki: Pki) -> None:
@@ -352,6 +360,7 @@ def test_too_many_authority_names_are_left_out(
     key = ec.generate_private_key(ec.SECP256R1())
     roots = [make_root(f"{number:060d}", key=key).cert for number in range(250)]
     context = pki.mutual(cacertfile=make_cert_pem(pki.root.cert, *roots))
+    assert [finding.severity for finding in context.findings] == ["notice"]
     for version in (SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION):
         pair = join(pki.client_context(pki.client_ec, version=version), context)
         pair.run()

@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL
 
+from mqttd.tls import native
 from mqttd.tls.channel import TLSChannel
 from mqttd.tls.context import ALPN_HTTP, build_server_context
 from mqttd.tls.failure import TLSFailure, alert_name, foreign_protocol
@@ -177,6 +178,14 @@ def test_version_mismatch(pki: Pki, join: Join, client: int, server: str) -> Non
 def test_legacy_version_is_refused_unless_listed(pki: Pki, join: Join) -> None:
     client = pki.client_context(version=SSL.TLS1_1_VERSION, ciphers=b"DEFAULT:@SECLEVEL=0")
     check(join(client, pki.server_context()), "version", "no TLS version", 70)
+
+
+def test_sha1_signatures_are_refused_even_with_legacy_versions(pki: Pki, join: Join) -> None:
+    context = pki.server_context(versions=["tlsv1.3", "tlsv1.2", "tlsv1.1", "tlsv1"])
+    client = pki.client_context(version=TLS12, ciphers=b"DEFAULT:@SECLEVEL=0")
+    algorithms = b"ECDSA+SHA1:RSA+SHA1"
+    assert native._lib.SSL_CTX_set1_sigalgs_list(client._context, algorithms) == 1
+    check(join(client, context), "no-shared-cipher", "no signature algorithm in common", 40)
 
 
 def test_no_shared_cipher(pki: Pki, join: Join) -> None:

@@ -10,10 +10,12 @@ from OpenSSL import SSL
 
 import mqttd.tls
 from mqttd.tls import native
+from mqttd.tls import self_test as module
+from mqttd.tls.self_test import TLSUnavailable, self_test
 
 
 def test_self_test_tells_what_it_found() -> None:
-    assert re.fullmatch(r"OpenSSL \d.*, TLS 1\.3 with X25519MLKEM768", native.self_test())
+    assert re.fullmatch(r"OpenSSL \d.*, TLS 1\.3 with X25519MLKEM768", self_test())
 
 
 def test_a_missing_name_is_told_in_plain_words(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,17 +32,17 @@ def test_a_missing_name_is_told_in_plain_words(monkeypatch: pytest.MonkeyPatch) 
     assert native.missing(None) == ["pyOpenSSL no longer shows its binding (SSL._lib, SSL._ffi)"]
     assert native.missing(native._lib) == []
     monkeypatch.setattr(native, "missing", lambda: ["naming key exchange groups (X)"])
-    with pytest.raises(native.TLSUnavailable, match=r"OpenSSL .* cannot do: naming key exchange"):
-        native.self_test()
+    with pytest.raises(TLSUnavailable, match=r"OpenSSL .* cannot do: naming key exchange"):
+        self_test()
 
 
 def test_a_handshake_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> str:
         raise SSL.Error([("SSL routines", "", "out of order")])
 
-    monkeypatch.setattr(native, "_try_handshake", fail)
-    with pytest.raises(native.TLSUnavailable, match=r"handshake in memory fails: .*out of"):
-        native.self_test()
+    monkeypatch.setattr(module, "_try_handshake", fail)
+    with pytest.raises(TLSUnavailable, match=r"handshake in memory fails: .*out of"):
+        self_test()
 
 
 def test_unknown_groups_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
