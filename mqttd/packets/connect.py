@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from mqttd.packets.errors import MalformedPacket, UnsupportedProtocolVersion
-from mqttd.packets.primitives import Reader, encode_binary, encode_string, encode_two, frame
+from mqttd.packets.flags import check_flags
+from mqttd.packets.primitives import (
+    Reader,
+    encode_binary,
+    encode_string,
+    encode_two,
+    frame,
+    text,
+)
 from mqttd.packets.properties import WILL, Properties, decode_properties, encode_properties
 from mqttd.packets.types import PacketType
 from mqttd.packets.values import PacketValue
 
-_NAMES = {3: "MQIsdp", 4: "MQTT", 5: "MQTT"}
+_NAMES: dict[int, str] = {3: "MQIsdp", 4: "MQTT", 5: "MQTT"}
+
+# Mosquitto's bridges say by this bit of the level that they are bridges.
 _BRIDGE = 0x80
+_BRIDGES = frozenset((0x83, 0x84))
+
+# The Connect Flags (3.1.2.3).
+_RESERVED = 0x01
+_CLEAN_START = 0x02
+_WILL = 0x04
+_WILL_QOS = 0x18
+_WILL_RETAIN = 0x20
+_PASSWORD = 0x40
+_USERNAME = 0x80
 
 
 class ConnectWill(PacketValue):
@@ -71,49 +91,39 @@ class Connect(PacketValue):
 
 
 def decode_connect(flags: int, body: bytes) -> Connect:
-    """Read CONNECT. Raises UnsupportedProtocolVersion, MalformedPacket, ProtocolError."""
-    if flags:
-        raise MalformedPacket("reserved flags of CONNECT are not 0")  # [MQTT-2.1.3-1]
+    """Read CONNECT. Raises UnsupportedProtocolVersion, MalformedPacket, ProtocolError.
+
+    A wrong protocol name is answered like a wrong level: it says no more than that this is not a
+    protocol spoken here.
+    """
+    check_flags(PacketType.CONNECT, flags, 4)
     reader = Reader(body)
     name = reader.string()
     level = reader.byte()
-    bridge = False
-    if level & _BRIDGE and level & 0x7F in (3, 4):
-        bridge = True
+    bridge = level in _BRIDGES
+    if bridge:
         level &= 0x7F
-    if _NAMES.get(level) != name:  # [MQTT-3.1.2-1] [MQTT-3.1.2-2]
+    if _NAMES.get(level) != name:
+        # [MQTT-3.1.2-1] [MQTT-3.1.2-2]
         raise UnsupportedProtocolVersion("the protocol name and level are not ones spoken here")
     connect_flags = reader.byte()
-    if connect_flags & 0x01:
-        raise MalformedPacket("the reserved flag of CONNECT is set")  # [MQTT-3.1.2-3]
-    will_qos = connect_flags >> 3 & 0x03
-    has_will = bool(connect_flags & 0x04)
-    if will_qos == 3:
-        raise MalformedPacket("the Will has QoS 3")  # [MQTT-3.1.2-12]
-    if not has_will and connect_flags & 0x38:
-        # [MQTT-3.1.2-11] [MQTT-3.1.2-13]
-        raise MalformedPacket("Will flags without a Will")
-    has_username = bool(connect_flags & 0x80)
-    has_password = bool(connect_flags & 0x40)
-    if has_password and not has_username and level < 5:
+    if level > 3:
+        _check_connect_flags(connect_flags)
+    if connect_flags & (_USERNAME | _PASSWORD) == _PASSWORD and level < 5:
         raise MalformedPacket("a password without a user name")  # 3.1.1: [MQTT-3.1.2-22]
     keep_alive = reader.two()
     properties = decode_properties(reader, PacketType.CONNECT) if level >= 5 else None
     client_id = reader.string()  # [MQTT-3.1.3-1] [MQTT-3.1.3-3] [MQTT-3.1.3-4]
-    will = None
-    if has_will:
-        will_properties = decode_properties(reader, WILL) if level >= 5 else None
-        topic = reader.string().encode()  # [MQTT-3.1.3-11]
-        will = ConnectWill(
-            topic, reader.binary(), will_qos, bool(connect_flags & 0x20), will_properties
-        )
-    username = reader.string() if has_username else None  # [MQTT-3.1.3-12]
-    password = reader.binary() if has_password else None
+    will = _decode_will(reader, connect_flags, level) if connect_flags & _WILL else None
+    # [MQTT-3.1.2-16] [MQTT-3.1.2-17] [MQTT-3.1.3-12]
+    username = reader.string() if _present(reader, connect_flags & _USERNAME, level) else None
+    # [MQTT-3.1.2-18] [MQTT-3.1.2-19]
+    password = reader.binary() if _present(reader, connect_flags & _PASSWORD, level) else None
     reader.finish()
     return Connect(
         client_id,
         level,
-        bool(connect_flags & 0x02),
+        connect_flags & _CLEAN_START != 0,
         keep_alive,
         username,
         password,
@@ -123,28 +133,56 @@ def decode_connect(flags: int, body: bytes) -> Connect:
     )
 
 
-def encode_connect(packet: Connect, level: int | None = None) -> bytes:
-    """Bytes of CONNECT in the packet's own level."""
-    del level  # CONNECT says its own
-    flags = packet.clean_start << 1
+def _check_connect_flags(flags: int) -> None:
+    """The bits that MQTT 3.1 does not look at."""
+    if flags & _RESERVED:
+        raise MalformedPacket("the reserved flag of CONNECT is set")  # [MQTT-3.1.2-3]
+    if not flags & _WILL and flags & (_WILL_QOS | _WILL_RETAIN):
+        # [MQTT-3.1.2-11] [MQTT-3.1.2-13] (3.1.1: [MQTT-3.1.2-11])
+        raise MalformedPacket("flags of a Will without a Will")
+
+
+def _decode_will(reader: Reader, flags: int, level: int) -> ConnectWill:
+    qos = (flags & _WILL_QOS) >> 3
+    if qos == 3:
+        raise MalformedPacket("a Will with QoS 3")  # [MQTT-3.1.2-12] (3.1.1: [MQTT-3.1.2-14])
+    properties = decode_properties(reader, WILL) if level >= 5 else None
+    topic = reader.binary()
+    text(topic)  # [MQTT-3.1.3-11]
+    payload = reader.binary()  # [MQTT-3.1.2-9]
+    return ConnectWill(topic, payload, qos, flags & _WILL_RETAIN != 0, properties)
+
+
+def _present(reader: Reader, flag: int, level: int) -> bool:
+    """Whether a field is there. MQTT 3.1, 3.1: the packet's length counts more than its flag."""
+    return flag != 0 and (level > 3 or reader.more())
+
+
+def encode_connect(packet: Connect, level: int = 0) -> bytes:
+    """Bytes of CONNECT, which names its level itself. Raises ValueError when there is no such."""
+    level = packet.level
+    name = _NAMES.get(level)
+    if name is None:
+        raise ValueError(f"there is no protocol level {level}")
+    flags = _CLEAN_START if packet.clean_start else 0
     will = packet.will
     tail = [encode_string(packet.client_id)]
     if will is not None:
-        flags |= 0x04 | will.qos << 3 | will.retain << 5
-        if packet.level >= 5:
+        flags |= _WILL | will.qos << 3 | (_WILL_RETAIN if will.retain else 0)
+        if level >= 5:
             tail.append(encode_properties(will.properties))
         tail += [encode_binary(will.topic), encode_binary(will.payload)]
     if packet.username is not None:
-        flags |= 0x80
+        flags |= _USERNAME
         tail.append(encode_string(packet.username))
     if packet.password is not None:
-        flags |= 0x40
+        flags |= _PASSWORD
         tail.append(encode_binary(packet.password))
     return frame(
         PacketType.CONNECT << 4,
-        encode_string(_NAMES.get(packet.level, "MQTT")),
-        bytes((packet.level | (_BRIDGE if packet.bridge else 0), flags)),
+        encode_string(name),
+        bytes((level | (_BRIDGE if packet.bridge else 0), flags)),
         encode_two(packet.keep_alive),
-        encode_properties(packet.properties) if packet.level >= 5 else b"",
+        encode_properties(packet.properties) if level >= 5 else b"",
         *tail,
     )

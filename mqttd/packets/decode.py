@@ -47,11 +47,11 @@ Packet: TypeAlias = (
 """Any Control Packet."""
 
 
-def _decode_reserved(flags: int, body: bytes, level: int) -> Packet:
-    raise MalformedPacket("packet type 0 is reserved")
+def _decode_reserved(_flags: int, _body: bytes, _level: int) -> Packet:
+    raise MalformedPacket("packet type 0 is reserved")  # 2.1.2
 
 
-def _decode_connect(flags: int, body: bytes, level: int) -> Connect:
+def _decode_connect(flags: int, body: bytes, _level: int) -> Connect:
     return decode_connect(flags, body)
 
 
@@ -75,9 +75,12 @@ _DECODERS: tuple[Callable[[int, bytes, int], Packet], ...] = (
 )
 
 
-def decode(first_byte: int, body: bytes, level: int) -> Packet:
-    """One packet from its first byte and body; CONNECT reads its own level.
+def decode(first_byte: int, body: bytes, level: int, *, from_client: bool = True) -> Packet:
+    """One packet from its first byte and body; ``level`` is 3, 4 or 5, but CONNECT reads its own.
 
-    Raises MqttError, and nothing else, for bytes that are no such packet.
+    Raises MqttError, and nothing else, for bytes that are no such packet. Who may send what, and
+    when, is not asked here; ``from_client`` matters to the properties of PUBLISH only.
     """
+    if first_byte & 0xF0 == 0x30:
+        return decode_publish(first_byte & 0x0F, body, level, from_client)
     return _DECODERS[first_byte >> 4](first_byte & 0x0F, body, level)

@@ -1,5 +1,7 @@
 """What a peer can do wrong, each with the reason code it is answered with."""
 
+# ruff: noqa: N818 - these are the names of the specification
+
 from __future__ import annotations
 
 from mqttd.packets.reason_codes import ReasonCode

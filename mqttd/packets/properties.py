@@ -1,28 +1,23 @@
-"""The properties of MQTT 5 (2.2.2): one table, one value class, one reader, one writer."""
+"""The properties of MQTT 5 (2.2.2): one value class, one reader, one writer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from mqttd.packets.errors import MalformedPacket, ProtocolError, TopicAliasInvalid
-from mqttd.packets.primitives import (
-    Reader,
-    encode_binary,
-    encode_string,
-    encode_variable,
-)
+from mqttd.packets.primitives import Reader, encode_byte, encode_variable
+from mqttd.packets.property_table import BY_ATTRIBUTE, PROPERTIES, WILL, Property
 from mqttd.packets.types import PacketType
 
-WILL = 0
-"""Stands beside the packet types as the place of a Will's properties."""
+__all__ = ["PROPERTIES", "WILL", "Properties", "decode_properties", "encode_properties"]
 
 
 class Properties:
-    """The properties of one packet or Will; what is not set is None (or an empty tuple).
+    """The properties of one packet or Will; what is not there is None (or an empty tuple).
 
-    Integers are as on the wire (seconds, counts, flags 0 or 1). Only what was set is in the
-    instance, in the order it was set or received.
+    Integers are as on the wire (seconds, counts, flags 0 or 1). The instance holds only what was
+    set, in the order it was set or received. User properties and subscription identifiers keep
+    their order and their repetitions.
     """
 
     payload_format_indicator: int | None = None
@@ -55,9 +50,10 @@ class Properties:
 
     def __init__(self, **fields: Any) -> None:
         for name, value in fields.items():
-            if name not in _BY_ATTRIBUTE:
+            if name not in BY_ATTRIBUTE:
                 raise TypeError(f"there is no property {name}")
-            setattr(self, name, value)
+            if value is not None and value != ():
+                self.__dict__[name] = value
 
     def copy(self) -> Properties:
         """A copy that can be changed without changing this one."""
@@ -71,6 +67,7 @@ class Properties:
     __hash__ = None  # type: ignore[assignment]  # it can be changed
 
     def __repr__(self) -> str:
+        # Authentication data is a secret and correlation data belongs to the applications.
         shown = ", ".join(
             f"{name}=<{len(value)} bytes>" if isinstance(value, bytes) else f"{name}={value!r}"
             for name, value in self.__dict__.items()
@@ -78,130 +75,14 @@ class Properties:
         return f"Properties({shown})"
 
 
-class _Wire:
-    """How a property's value stands on the wire."""
-
-    __slots__ = ("read", "write")
-
-    def __init__(self, read: Callable[[Reader], Any], write: Callable[[Any], bytes]) -> None:
-        self.read = read
-        self.write = write
-
-
-def _read_pair(reader: Reader) -> tuple[str, str]:
-    return reader.string(), reader.string()
-
-
-def _write_pair(pair: tuple[str, str]) -> bytes:
-    return encode_string(pair[0]) + encode_string(pair[1])
-
-
-BYTE = _Wire(Reader.byte, lambda value: bytes((value,)))
-TWO = _Wire(Reader.two, lambda value: value.to_bytes(2, "big"))
-FOUR = _Wire(Reader.four, lambda value: value.to_bytes(4, "big"))
-VARIABLE = _Wire(Reader.variable, encode_variable)
-BINARY = _Wire(Reader.binary, encode_binary)
-STRING = _Wire(Reader.string, encode_string)
-PAIR = _Wire(_read_pair, _write_pair)
-
-_CONNECT = PacketType.CONNECT
-_CONNACK = PacketType.CONNACK
-_PUBLISH = PacketType.PUBLISH
-_ACKS = (PacketType.PUBACK, PacketType.PUBREC, PacketType.PUBREL, PacketType.PUBCOMP)
-_SUBACKS = (PacketType.SUBACK, PacketType.UNSUBACK)
-_ANSWERS = (_CONNACK, *_ACKS, *_SUBACKS, PacketType.DISCONNECT, PacketType.AUTH)
-
-_FLAG = range(2)
-_NOT_ZERO_TWO = range(1, 1 << 16)
-_NOT_ZERO_FOUR = range(1, 1 << 32)
-
-
-class Property:
-    """One row of the table: identifier, attribute, wire form, where allowed, which values."""
-
-    __slots__ = ("attribute", "identifier", "many", "places", "values", "wire")
-
-    def __init__(
-        self,
-        identifier: int,
-        attribute: str,
-        wire: _Wire,
-        places: tuple[int, ...],
-        values: range | None = None,
-        *,
-        many: bool = False,
-    ) -> None:
-        self.identifier = identifier
-        self.attribute = attribute
-        self.wire = wire
-        self.places = frozenset(places)
-        self.values = values
-        self.many = many
-
-
-_TABLE = (
-    Property(0x01, "payload_format_indicator", BYTE, (_PUBLISH, WILL), _FLAG),
-    Property(0x02, "message_expiry_interval", FOUR, (_PUBLISH, WILL)),
-    Property(0x03, "content_type", STRING, (_PUBLISH, WILL)),
-    Property(0x08, "response_topic", STRING, (_PUBLISH, WILL)),
-    Property(0x09, "correlation_data", BINARY, (_PUBLISH, WILL)),
-    Property(
-        0x0B,
-        "subscription_identifiers",
-        VARIABLE,
-        (_PUBLISH, PacketType.SUBSCRIBE),
-        range(1, 268_435_456),
-        many=True,
-    ),
-    Property(0x11, "session_expiry_interval", FOUR, (_CONNECT, _CONNACK, PacketType.DISCONNECT)),
-    Property(0x12, "assigned_client_identifier", STRING, (_CONNACK,)),
-    Property(0x13, "server_keep_alive", TWO, (_CONNACK,)),
-    Property(0x15, "authentication_method", STRING, (_CONNECT, _CONNACK, PacketType.AUTH)),
-    Property(0x16, "authentication_data", BINARY, (_CONNECT, _CONNACK, PacketType.AUTH)),
-    Property(0x17, "request_problem_information", BYTE, (_CONNECT,), _FLAG),
-    Property(0x18, "will_delay_interval", FOUR, (WILL,)),
-    Property(0x19, "request_response_information", BYTE, (_CONNECT,), _FLAG),
-    Property(0x1A, "response_information", STRING, (_CONNACK,)),
-    Property(0x1C, "server_reference", STRING, (_CONNACK, PacketType.DISCONNECT)),
-    Property(0x1F, "reason_string", STRING, _ANSWERS),
-    Property(0x21, "receive_maximum", TWO, (_CONNECT, _CONNACK), _NOT_ZERO_TWO),
-    Property(0x22, "topic_alias_maximum", TWO, (_CONNECT, _CONNACK)),
-    Property(0x23, "topic_alias", TWO, (_PUBLISH,), _NOT_ZERO_TWO),
-    Property(0x24, "maximum_qos", BYTE, (_CONNACK,), _FLAG),
-    Property(0x25, "retain_available", BYTE, (_CONNACK,), _FLAG),
-    Property(
-        0x26,
-        "user_properties",
-        PAIR,
-        (
-            _CONNECT,
-            _PUBLISH,
-            WILL,
-            PacketType.SUBSCRIBE,
-            PacketType.UNSUBSCRIBE,
-            *_ANSWERS,
-        ),
-        many=True,
-    ),
-    Property(0x27, "maximum_packet_size", FOUR, (_CONNECT, _CONNACK), _NOT_ZERO_FOUR),
-    Property(0x28, "wildcard_subscription_available", BYTE, (_CONNACK,), _FLAG),
-    Property(0x29, "subscription_identifier_available", BYTE, (_CONNACK,), _FLAG),
-    Property(0x2A, "shared_subscription_available", BYTE, (_CONNACK,), _FLAG),
-)
-
-PROPERTIES: dict[int, Property] = {row.identifier: row for row in _TABLE}
-"""By identifier (MQTT 5, table 2-4)."""
-
-_BY_ATTRIBUTE: dict[str, Property] = {row.attribute: row for row in _TABLE}
-
-
 def decode_properties(
     reader: Reader, place: int, *, from_client: bool = True
 ) -> Properties | None:
-    """Read a property list; None when it is empty.
+    """Read a property list with its length; None when it is empty.
 
     ``place`` is a PacketType or :data:`WILL`. Raises MalformedPacket for what cannot be parsed or
-    does not belong there (2.2.2.2), ProtocolError for a duplicate or a value out of range.
+    does not belong there (2.2.2.2), ProtocolError for a repetition or a value that is not allowed,
+    TopicAliasInvalid for the alias 0.
     """
     length = reader.variable()
     if not length:
@@ -210,9 +91,8 @@ def decode_properties(
     if end > reader.end:
         raise MalformedPacket("the properties are longer than the packet")
     outer_end, reader.end = reader.end, end
-    result = Properties()
-    values = result.__dict__
-    while reader.position < end:
+    values: dict[str, Any] = {}
+    while reader.more():
         row = PROPERTIES.get(reader.variable())
         if row is None:
             raise MalformedPacket("an unknown property")
@@ -221,47 +101,63 @@ def decode_properties(
             raise MalformedPacket(f"the property {name} does not belong here")
         value = row.wire.read(reader)
         if row.values is not None and value not in row.values:
-            if name == "topic_alias":  # [MQTT-3.3.2-8]
-                raise TopicAliasInvalid("the topic alias is 0")
-            raise ProtocolError(f"the property {name} cannot be {value}")
+            _refuse_value(row, value)
         if row.many:
-            if name == "subscription_identifiers":
-                _check_identifiers(values, place, from_client)
-            values[name] = (*values.get(name, ()), value)
+            # Lists first: growing a tuple would cost the square of a hostile packet's length.
+            values.setdefault(name, []).append(value)
         elif name in values:
             raise ProtocolError(f"the property {name} is there twice")
         else:
             values[name] = value
     reader.end = outer_end
+    return _checked(values, place, from_client)
+
+
+def _refuse_value(row: Property, value: int) -> None:
+    detail = f"the property {row.attribute} cannot be {value}"
+    if row.attribute == "topic_alias":
+        raise TopicAliasInvalid(detail)  # [MQTT-3.3.2-8]
+    raise ProtocolError(detail)
+
+
+def _checked(values: dict[str, Any], place: int, from_client: bool) -> Properties:
+    """The values as Properties, after the rules that concern more than one value."""
+    identifiers = values.get("subscription_identifiers")
+    if identifiers is not None:
+        if place == PacketType.PUBLISH:
+            if from_client:
+                # [MQTT-3.3.4-6]
+                raise ProtocolError("a client's PUBLISH with a subscription identifier")
+        elif len(identifiers) > 1:
+            # 3.8.2.1.2; only the PUBLISH of a server may name several subscriptions.
+            raise ProtocolError("the property subscription_identifiers is there twice")
+        values["subscription_identifiers"] = tuple(identifiers)
+    pairs = values.get("user_properties")
+    if pairs is not None:
+        values["user_properties"] = tuple(pairs)
+    topic = values.get("response_topic")
+    if topic is not None and (not topic or "+" in topic or "#" in topic):
+        # [MQTT-3.3.2-14] [MQTT-4.7.3-1]
+        raise ProtocolError("the response topic is empty or has wildcards")
     if "authentication_data" in values and "authentication_method" not in values:
-        raise ProtocolError("authentication data without a method")
+        raise ProtocolError("authentication data without a method")  # 3.1.2.11.10
+    result = Properties()
+    result.__dict__.update(values)
     return result
 
 
-def _check_identifiers(values: dict[str, Any], place: int, from_client: bool) -> None:
-    if place == PacketType.PUBLISH:
-        if from_client:  # [MQTT-3.3.4-6]
-            raise ProtocolError("a PUBLISH from a client with a subscription identifier")
-    elif "subscription_identifiers" in values:
-        raise ProtocolError("the property subscription_identifiers is there twice")
-
-
 def encode_properties(properties: Properties | None) -> bytes:
-    """A property list with its length."""
-    if properties is None or not properties.__dict__:
+    """A property list with its length [MQTT-2.2.2-1]. Raises ValueError for impossible values."""
+    if properties is None:
         return b"\0"
     parts = []
     for name, value in properties.__dict__.items():
         if value is None:
             continue
-        row = _BY_ATTRIBUTE[name]
-        identifier = bytes((row.identifier,))
-        if row.many:
-            for each in value:
-                parts.append(identifier)
-                parts.append(row.wire.write(each))
-        else:
+        row = BY_ATTRIBUTE[name]
+        identifier = encode_byte(row.identifier)
+        for each in value if row.many else (value,):
             parts.append(identifier)
-            parts.append(row.wire.write(value))
+            parts.append(row.wire.write(each))
     body = b"".join(parts)
     return encode_variable(len(body)) + body

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from mqttd.packets.errors import MalformedPacket
-from mqttd.packets.primitives import Reader, encode_variable
+from mqttd.packets.errors import MalformedPacket, ProtocolError
+from mqttd.packets.primitives import Reader, encode_binary, encode_two, encode_variable
 from mqttd.packets.properties import Properties, decode_properties, encode_properties
 from mqttd.packets.types import PacketType
 from mqttd.packets.values import PacketValue
-
-_FIRST = PacketType.PUBLISH << 4
 
 
 class Publish(PacketValue):
@@ -35,8 +33,11 @@ class Publish(PacketValue):
         self.properties = properties
 
 
-def decode_publish(flags: int, body: bytes, level: int, *, from_client: bool = True) -> Publish:
-    """Read PUBLISH. Raises MalformedPacket; ProtocolError and TopicAliasInvalid by properties."""
+def decode_publish(flags: int, body: bytes, level: int, from_client: bool = True) -> Publish:
+    """Read PUBLISH. Raises MalformedPacket, ProtocolError, TopicAliasInvalid.
+
+    ``from_client`` False: it comes from a server, which may name subscription identifiers.
+    """
     size = len(body)
     if size < 2:
         raise MalformedPacket("the packet ends too early")
@@ -53,7 +54,7 @@ def decode_publish(flags: int, body: bytes, level: int, *, from_client: bool = T
             raise MalformedPacket("the packet ends too early")
         packet_id = body[position] << 8 | body[position + 1]
         if not packet_id:
-            raise MalformedPacket("the packet identifier is 0")  # [MQTT-2.2.1-3]
+            raise ProtocolError("the packet identifier is 0")  # [MQTT-2.2.1-3]
         position += 2
     elif flags & 8:
         raise MalformedPacket("DUP with QoS 0")  # [MQTT-3.3.1-2]
@@ -65,6 +66,8 @@ def decode_publish(flags: int, body: bytes, level: int, *, from_client: bool = T
             reader = Reader(body, position)
             properties = decode_properties(reader, PacketType.PUBLISH, from_client=from_client)
             position = reader.position
+        if not topic and (properties is None or properties.topic_alias is None):
+            raise ProtocolError("neither a topic name nor a topic alias")  # 3.3.2.1
     return Publish(
         topic, body[position:], qos, flags & 1 == 1, flags & 8 == 8, packet_id, properties
     )
@@ -78,28 +81,27 @@ def encode_publish_parts(
     properties: Properties | None,
     level: int,
 ) -> tuple[bytes, bytes]:
-    """(head, tail): the packet is ``head + tail``, with QoS > 0 the two bytes of the Packet
-    Identifier between them. DUP is not set."""
-    props = encode_properties(properties) if level >= 5 else b""
-    length = 2 + len(topic) + (2 if qos else 0) + len(props) + len(payload)
-    head = (
-        bytes((_FIRST | qos << 1 | retain,))
-        + encode_variable(length)
-        + len(topic).to_bytes(2, "big")
-        + topic
-    )
+    """(head, tail) of a PUBLISH, so that receivers share its bytes; DUP is not set.
+
+    The packet is ``head + tail``; with QoS > 0 the two bytes of the Packet Identifier stand
+    between them. Raises ValueError when the topic or the whole is too long.
+    """
+    block = encode_properties(properties) if level >= 5 else b""
+    name = encode_binary(topic)
+    length = len(name) + len(block) + len(payload) + (2 if qos else 0)
+    head = bytes((0x30 | qos << 1 | retain,)) + encode_variable(length) + name
     if qos:
-        return head, props + payload if props else payload
-    return head + props, payload
+        return head, block + payload
+    return head + block, payload
 
 
 def encode_publish(packet: Publish, level: int) -> bytes:
-    """Bytes of PUBLISH."""
+    """Bytes of PUBLISH. Raises ValueError when it is too long."""
     head, tail = encode_publish_parts(
         packet.topic, packet.payload, packet.qos, packet.retain, packet.properties, level
     )
+    if not packet.qos:
+        return head + tail  # [MQTT-2.2.1-2]
     if packet.dup:
         head = bytes((head[0] | 8,)) + head[1:]
-    if packet.qos:
-        return head + packet.packet_id.to_bytes(2, "big") + tail
-    return head + tail
+    return head + encode_two(packet.packet_id) + tail

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from mqttd.packets.errors import MalformedPacket, ProtocolError
+from mqttd.packets.flags import check_flags, first_byte
 from mqttd.packets.primitives import Reader, encode_string, encode_two, frame
 from mqttd.packets.properties import Properties, decode_properties, encode_properties
 from mqttd.packets.types import PacketType
 from mqttd.packets.values import PacketValue
 
-FLAGS = 2
-"""[MQTT-3.8.1-1]: the lower four bits of the first byte."""
-
 
 class SubscribeTopic(PacketValue):
-    """One Topic Filter with its Subscription Options; below level 5 only the QoS exists."""
+    """One Topic Filter with its Subscription Options; below level 5 only the QoS exists.
+
+    The filter is a well-formed string; the rest of it is not checked.
+    """
 
     __slots__ = ("no_local", "qos", "retain_as_published", "retain_handling", "topic_filter")
 
@@ -47,36 +48,45 @@ class Subscribe(PacketValue):
 
 def decode_subscribe(flags: int, body: bytes, level: int) -> Subscribe:
     """Read SUBSCRIBE. Raises MalformedPacket, ProtocolError."""
-    if flags != FLAGS:
-        raise MalformedPacket("wrong flags in SUBSCRIBE")  # [MQTT-3.8.1-1]
+    check_flags(PacketType.SUBSCRIBE, flags, level)  # [MQTT-3.8.1-1]
     reader = Reader(body)
     packet_id = reader.two()
     if not packet_id:
-        raise MalformedPacket("the packet identifier is 0")  # [MQTT-2.2.1-3]
+        raise ProtocolError("the packet identifier is 0")  # [MQTT-2.2.1-3]
     properties = decode_properties(reader, PacketType.SUBSCRIBE) if level >= 5 else None
+    decode_options = _decode_options if level >= 5 else _decode_qos
     topics = []
-    while reader.position < reader.end:
+    while reader.more():
         topic_filter = reader.string()  # [MQTT-3.8.3-1]
-        topics.append(_topic(topic_filter, reader.byte(), level))
+        topics.append(decode_options(topic_filter, reader.byte()))
     if not topics:
-        raise ProtocolError("SUBSCRIBE without a Topic Filter")  # [MQTT-3.8.3-2]
+        # [MQTT-3.8.3-2] (3.1.1: [MQTT-3.8.3-3])
+        raise ProtocolError("SUBSCRIBE without a Topic Filter")
     return Subscribe(packet_id, topics, properties)
 
 
-def _topic(topic_filter: str, options: int, level: int) -> SubscribeTopic:
-    qos = options & 3
-    if qos == 3:
-        raise ProtocolError("SUBSCRIBE asks for QoS 3")
-    if options & (0xC0 if level >= 5 else 0xFC):  # [MQTT-3.8.3-5]
+def _decode_qos(topic_filter: str, options: int) -> SubscribeTopic:
+    if options > 2:
+        # 3.1.1: [MQTT-3-8.3-4]
+        raise MalformedPacket("a requested QoS above 2")
+    return SubscribeTopic(topic_filter, options)
+
+
+def _decode_options(topic_filter: str, options: int) -> SubscribeTopic:
+    if options & 0xC0:
+        # [MQTT-3.8.3-5]
         raise MalformedPacket("reserved bits of the subscription options are set")
-    handling = options >> 4 & 3
+    qos = options & 0x03
+    handling = options >> 4
+    if qos == 3:
+        raise ProtocolError("a maximum QoS of 3")  # 3.8.3.1
     if handling == 3:
-        raise ProtocolError("the retain handling is 3")
-    return SubscribeTopic(topic_filter, qos, bool(options & 0x04), bool(options & 0x08), handling)
+        raise ProtocolError("the retain handling is 3")  # 3.8.3.1
+    return SubscribeTopic(topic_filter, qos, options & 0x04 != 0, options & 0x08 != 0, handling)
 
 
 def encode_subscribe(packet: Subscribe, level: int) -> bytes:
-    """Bytes of SUBSCRIBE."""
+    """Bytes of SUBSCRIBE. Below level 5 the options other than the QoS are left out."""
     parts = [encode_two(packet.packet_id)]
     if level >= 5:
         parts.append(encode_properties(packet.properties))
@@ -86,4 +96,4 @@ def encode_subscribe(packet: Subscribe, level: int) -> bytes:
             options |= topic.no_local << 2 | topic.retain_as_published << 3
             options |= topic.retain_handling << 4
         parts += [encode_string(topic.topic_filter), bytes((options,))]
-    return frame(PacketType.SUBSCRIBE << 4 | FLAGS, *parts)
+    return frame(first_byte(PacketType.SUBSCRIBE), *parts)

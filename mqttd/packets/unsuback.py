@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mqttd.packets.errors import MalformedPacket
+from mqttd.packets.errors import ProtocolError
+from mqttd.packets.flags import check_flags
 from mqttd.packets.primitives import Reader, encode_two, frame
 from mqttd.packets.properties import Properties, decode_properties, encode_properties
+from mqttd.packets.reason_codes import ALLOWED
 from mqttd.packets.types import PacketType
 from mqttd.packets.values import PacketValue
 
 
 class Unsuback(PacketValue):
-    """UNSUBACK; below level 5 it has no codes."""
+    """UNSUBACK: one code for each Topic Filter of the UNSUBSCRIBE; below level 5 it has none."""
 
     __slots__ = ("packet_id", "properties", "reason_codes")
 
@@ -23,23 +25,27 @@ class Unsuback(PacketValue):
         properties: Properties | None = None,
     ) -> None:
         self.packet_id = packet_id
-        self.reason_codes = [int(code) for code in reason_codes]
+        self.reason_codes = list(reason_codes)
         self.properties = properties
 
 
 def decode_unsuback(flags: int, body: bytes, level: int) -> Unsuback:
     """Read UNSUBACK. Raises MalformedPacket, ProtocolError."""
-    if flags:
-        raise MalformedPacket("reserved flags of UNSUBACK are not 0")
+    check_flags(PacketType.UNSUBACK, flags, level)
     reader = Reader(body)
     packet_id = reader.two()
     if not packet_id:
-        raise MalformedPacket("the packet identifier is 0")
+        raise ProtocolError("the packet identifier is 0")  # [MQTT-2.2.1-6]
     if level < 5:
         reader.finish()
         return Unsuback(packet_id)
     properties = decode_properties(reader, PacketType.UNSUBACK)
-    return Unsuback(packet_id, list(reader.rest()), properties)
+    codes = list(reader.rest())
+    if not codes:
+        raise ProtocolError("UNSUBACK without a reason code")  # 2.3, 3.11.3
+    if not ALLOWED[PacketType.UNSUBACK].issuperset(codes):
+        raise ProtocolError("UNSUBACK with a code that is none of its own")  # [MQTT-3.11.3-2]
+    return Unsuback(packet_id, codes, properties)
 
 
 def encode_unsuback(packet: Unsuback, level: int) -> bytes:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from mqttd.packets.errors import MalformedPacket, ProtocolError
+from mqttd.packets.errors import ProtocolError
+from mqttd.packets.flags import check_flags, first_byte
 from mqttd.packets.primitives import Reader, encode_string, encode_two, frame
 from mqttd.packets.properties import Properties, decode_properties, encode_properties
 from mqttd.packets.types import PacketType
 from mqttd.packets.values import PacketValue
 
-FLAGS = 2
-"""[MQTT-3.10.1-1]: the lower four bits of the first byte."""
-
 
 class Unsubscribe(PacketValue):
-    """UNSUBSCRIBE."""
+    """UNSUBSCRIBE. The Topic Filters are well-formed strings; the rest of them is not checked."""
 
     __slots__ = ("packet_id", "properties", "topic_filters")
 
@@ -27,15 +25,14 @@ class Unsubscribe(PacketValue):
 
 def decode_unsubscribe(flags: int, body: bytes, level: int) -> Unsubscribe:
     """Read UNSUBSCRIBE. Raises MalformedPacket, ProtocolError."""
-    if flags != FLAGS:
-        raise MalformedPacket("wrong flags in UNSUBSCRIBE")  # [MQTT-3.10.1-1]
+    check_flags(PacketType.UNSUBSCRIBE, flags, level)  # [MQTT-3.10.1-1]
     reader = Reader(body)
     packet_id = reader.two()
     if not packet_id:
-        raise MalformedPacket("the packet identifier is 0")  # [MQTT-2.2.1-3]
+        raise ProtocolError("the packet identifier is 0")  # [MQTT-2.2.1-3]
     properties = decode_properties(reader, PacketType.UNSUBSCRIBE) if level >= 5 else None
     topic_filters = []
-    while reader.position < reader.end:
+    while reader.more():
         topic_filters.append(reader.string())  # [MQTT-3.10.3-1]
     if not topic_filters:
         raise ProtocolError("UNSUBSCRIBE without a Topic Filter")  # [MQTT-3.10.3-2]
@@ -44,9 +41,8 @@ def decode_unsubscribe(flags: int, body: bytes, level: int) -> Unsubscribe:
 
 def encode_unsubscribe(packet: Unsubscribe, level: int) -> bytes:
     """Bytes of UNSUBSCRIBE."""
-    return frame(
-        PacketType.UNSUBSCRIBE << 4 | FLAGS,
-        encode_two(packet.packet_id),
-        encode_properties(packet.properties) if level >= 5 else b"",
-        *(encode_string(each) for each in packet.topic_filters),
-    )
+    parts = [encode_two(packet.packet_id)]
+    if level >= 5:
+        parts.append(encode_properties(packet.properties))
+    parts += [encode_string(topic_filter) for topic_filter in packet.topic_filters]
+    return frame(first_byte(PacketType.UNSUBSCRIBE), *parts)

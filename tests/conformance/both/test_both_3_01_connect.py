@@ -170,6 +170,11 @@ MALFORMED: list[Any] = [
 def test_connect_must_have_the_form_described(
     broker: MemoryBroker, level: int, flags: int, fields: list[bytes]
 ) -> None:
+    if level == 3 and (
+        flags in (WILL_QOS_1, WILL_QOS_2, WILL_QOS_3, WILL_RETAIN)
+        or (flags & USER_NAME and len(fields) <= 1 + bool(flags & PASSWORD))
+    ):
+        pytest.skip("MQTT 3.1: the Will's flags count with a Will, the length before other flags")
     client = broker.client(level)
     data = connect_bytes(level, flags | CLEAN, *fields)
     if level == 5 and flags & WILL and len(fields) > 1:

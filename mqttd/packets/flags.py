@@ -1,0 +1,30 @@
+"""The flag bits of the first byte (2.1.3) of every packet but PUBLISH, where they are content."""
+
+from __future__ import annotations
+
+from mqttd.packets.errors import MalformedPacket
+from mqttd.packets.types import PacketType
+
+# [MQTT-3.6.1-1] [MQTT-3.8.1-1] [MQTT-3.10.1-1]
+_SET: dict[PacketType, int] = {
+    PacketType.PUBREL: 2,
+    PacketType.SUBSCRIBE: 2,
+    PacketType.UNSUBSCRIBE: 2,
+}
+
+
+def first_byte(packet_type: PacketType) -> int:
+    """The first byte of a packet of this type."""
+    return packet_type << 4 | _SET.get(packet_type, 0)
+
+
+def check_flags(packet_type: PacketType, flags: int, level: int) -> None:
+    """Raise MalformedPacket unless the bits are as specified. [MQTT-2.1.3-1] (3.1.1: 2.2.2-1).
+
+    In MQTT 3.1 the bits are not reserved: three packets have QoS 1, and DUP when they are sent
+    again, and everywhere else the bits are not used.
+    """
+    expected = _SET.get(packet_type, 0)
+    if flags == expected or (level == 3 and (not expected or flags & 0x06 == expected)):
+        return
+    raise MalformedPacket(f"the flags of {packet_type.name} are {flags:04b}")
