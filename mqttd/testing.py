@@ -16,6 +16,7 @@ when it returns, everything that follows from it has happened.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from random import Random
 from typing import Any, TypeVar
 
@@ -25,7 +26,8 @@ from mqttd.broker.broker import Broker
 from mqttd.broker.connection import Connection
 from mqttd.broker.limits import Limits
 from mqttd.broker.ports import Admission, EnhancedAuthenticator
-from mqttd.engine.memory import EngineOptions, MemoryEngine
+from mqttd.engine.memory import MemoryEngine
+from mqttd.engine.options import EngineOptions
 from mqttd.identity import ConnectRequest, Identity, PeerInfo, Refused
 from mqttd.packets.connack import Connack
 from mqttd.packets.connect import Connect
@@ -45,6 +47,9 @@ P = TypeVar("P")
 
 _LARGEST_PACKET = 268_435_460
 _STEPS = 100
+
+SOMEBODY = PeerInfo(listener="memory:default", peer=("192.0.2.1", 1024))
+"""A client without a certificate, at an address for documentation."""
 
 
 def _decode(first_byte: int, body: bytes, level: int) -> Packet:
@@ -127,10 +132,20 @@ class MemoryBroker:
         self.clients: list[MemoryClient] = []
         self._made = 0
 
-    def client(self, level: int = 5) -> MemoryClient:
-        """A new Network Connection that speaks MQTT 3.1 (3), 3.1.1 (4) or 5; nothing is sent."""
+    def client(
+        self,
+        level: int = 5,
+        *,
+        peer: PeerInfo = SOMEBODY,
+        mountpoint: str | Callable[[str | None, str], str] = "",
+    ) -> MemoryClient:
+        """A new Network Connection that speaks MQTT 3.1 (3), 3.1.1 (4) or 5; nothing is sent.
+
+        ``peer`` is who the broker takes it for, ``mountpoint`` that of the listener it came to.
+        """
         self._made += 1
-        client = MemoryClient(self, level, self._made)
+        connect = partial(self.core.connect, peer=peer, now=self.now, mountpoint=mountpoint)
+        client = MemoryClient(self, level, self._made, connect)
         self.clients.append(client)
         return client
 
@@ -168,7 +183,13 @@ class MemoryBroker:
 class MemoryClient:
     """The client's end of one Network Connection. ``connack`` is the answer to :meth:`connect`."""
 
-    def __init__(self, broker: MemoryBroker, level: int, number: int) -> None:
+    def __init__(
+        self,
+        broker: MemoryBroker,
+        level: int,
+        number: int,
+        connect: Callable[[MemoryOutlet], Connection],
+    ) -> None:
         self.broker = broker
         self.level = level
         self.number = number
@@ -179,8 +200,7 @@ class MemoryClient:
         self._waiting = b""
         self._packet_id = 0
         self._lost = False
-        peer = PeerInfo(listener="memory:default", peer=("192.0.2.1", 1024))
-        self.connection: Connection = broker.core.connect(self.outlet, peer, broker.now)
+        self.connection = connect(self.outlet)
 
     # --- the Network Connection -------------------------------------------------------------
 

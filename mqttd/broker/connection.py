@@ -17,8 +17,8 @@ from mqttd.broker.will import Will
 from mqttd.identity import Identity, PeerInfo
 from mqttd.packets.acks import Ack
 from mqttd.packets.auth import Auth
-from mqttd.packets.connect import Connect
 from mqttd.packets.connack import Connack
+from mqttd.packets.connect import Connect
 from mqttd.packets.decode import Packet, decode
 from mqttd.packets.disconnect import Disconnect
 from mqttd.packets.encode import encode
@@ -43,7 +43,11 @@ Answer: TypeAlias = Connack | Ack | Suback | Unsuback | Disconnect | Auth
 """Packets the broker answers with; each may carry properties."""
 
 _ANSWERED_IN_3 = frozenset(
-    (ReasonCode.UNSUPPORTED_PROTOCOL_VERSION, ReasonCode.CLIENT_IDENTIFIER_NOT_VALID)
+    (
+        ReasonCode.UNSUPPORTED_PROTOCOL_VERSION,
+        ReasonCode.CLIENT_IDENTIFIER_NOT_VALID,
+        ReasonCode.NOT_AUTHORIZED,
+    )
 )
 
 
