@@ -64,7 +64,6 @@ class Connection:
         "allowance",
         "assigned",
         "authentication_method",
-        "awaiting_puback",
         "blocked",
         "bridge",
         "broker",
@@ -129,7 +128,6 @@ class Connection:
         self.aliases: InboundAliases | None = None
         self.max_packet_size = math.inf
         self.pending = 0
-        self.awaiting_puback = 0
         self.held = False
         self.blocked = False
         self.receiving: set[int] = set()

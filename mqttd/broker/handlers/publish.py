@@ -78,7 +78,6 @@ def handle_publish(connection: Connection, packet: Publish) -> None:
         broker.engine.publish(message, broker.now)
     elif qos == 1:
         connection.pending += 1
-        connection.awaiting_puback += 1
         broker.engine.publish(message, broker.now, partial(_puback, connection, packet.packet_id))
     else:
         _take_qos_2(connection, packet.packet_id, message)
@@ -164,7 +163,6 @@ def _puback(connection: Connection, packet_id: int, receivers: int) -> None:
             connection.send(encode_ack(PacketType.PUBACK, packet_id, connection.level))
         else:
             connection.send_packet(Puback(packet_id, ReasonCode.NO_MATCHING_SUBSCRIBERS))
-    connection.awaiting_puback -= 1
     connection.settled()
 
 
