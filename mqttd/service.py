@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
 from typing_extensions import override
 
 from mqttd._version import __version__
 from mqttd.broker.broker import Broker
 from mqttd.broker.limits import Limits
 from mqttd.broker.sys_topics import SysTopics
+from mqttd.config.errors import Finding
 from mqttd.config.load import Loaded
 from mqttd.config.schema.listeners import ListenerOptions
 from mqttd.config.schema.mqtt import MqttOptions
+from mqttd.config.schema.tls import SslOptions
 from mqttd.engine.memory import MemoryEngine
 from mqttd.engine.options import EngineOptions
-from mqttd.log import packet_trace
+from mqttd.log.setup import Log
+from mqttd.log.trace import packet_trace
 from mqttd.net.admission import OpenAdmission
 from mqttd.net.events import LoggedEvents
 from mqttd.net.factory import ListenerFactory
@@ -31,7 +36,8 @@ from mqttd.net.listeners import Listener, ListenError
 from mqttd.net.sweeper import Sweeper
 from mqttd.net.turn import Turn
 from mqttd.startup import StartupError
-from mqttd.tls.context import ServerContext, build_server_context
+from mqttd.tls.bootstrap import DEFAULT_CACERTFILE
+from mqttd.tls.context import ALPN_HTTP, ALPN_MQTT, ServerContext, build_server_context
 
 STOP_TIME = 4.0
 """Seconds clients have to take their last bytes when the service stops."""
@@ -49,13 +55,30 @@ class BrokerService(Service):
     name = "mqttd"
     _log = Logger()
 
-    def __init__(self, loaded: Loaded, reactor: Any = None) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        reactor: Any = None,
+        notices: Sequence[str] = (),
+        findings: Sequence[Finding] = (),
+        own_log: bool = False,
+        hints: bool = False,
+    ) -> None:
         if reactor is None:
             from twisted.internet import reactor as default_reactor  # noqa: PLC0415
 
             reactor = default_reactor
         self._reactor = reactor
+        self._notices = notices
+        self._findings = findings
+        self._hints = hints
         configuration = loaded.configuration
+        self._output: Log | None = None
+        if own_log:
+            self._output = Log(configuration.log)
+            self._output.open_console(sys.stdout)
+            self._output.open_file(loaded.base_dir)
         mqtt = configuration.mqtt
         self.engine = MemoryEngine(_engine_options(mqtt))
         limits = _limits(mqtt)
@@ -71,7 +94,7 @@ class BrokerService(Service):
         self._sweeper = Sweeper(
             reactor, self.broker, [listener.factory for listener in self.listeners]
         )
-        self._sys_interval = configuration.sys_topics.sys_msg_interval
+        self._sys_topics = configuration.sys_topics
         self._sys_call: LoopingCall | None = None
 
     def _listener(self, options: ListenerOptions, limits: Limits, loaded: Loaded) -> Listener:
@@ -92,6 +115,13 @@ class BrokerService(Service):
         return Listener(factory, self._reactor)
 
     @override
+    def setServiceParent(self, parent: Any) -> None:
+        """Put our log in place of twistd's, which asks the application for one."""
+        if self._output is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._output.observer)
+        super().setServiceParent(parent)
+
+    @override
     def privilegedStartService(self) -> None:
         """Open every port, or none: one that cannot be opened closes the others again."""
         problems = []
@@ -103,7 +133,9 @@ class BrokerService(Service):
         if problems:
             for listener in self.listeners:
                 listener.close()
-            raise StartupError("\n".join(problems))
+            for problem in problems:
+                self._log.critical("{problem}", problem=problem)
+            raise StartupError(problems)
         super().privilegedStartService()
 
     @override
@@ -111,6 +143,10 @@ class BrokerService(Service):
         super().startService()
         if not any(listener.running for listener in self.listeners):
             self.privilegedStartService()
+        for line in self._notices:
+            self._log.info("{line}", line=line)
+        for finding in self._findings:
+            self._log.warn("{finding}", finding=str(finding))
         for listener in self.listeners:
             self._log.info(
                 "{listener} listening on {address}{tls}",
@@ -121,12 +157,29 @@ class BrokerService(Service):
         for name in self._disabled:
             self._log.info("{listener} is disabled", listener=name)
         self._sweeper.start()
-        if self._sys_interval is not None:
+        if self._sys_topics.enabled:
             started = self._reactor.seconds()
             topics = SysTopics(self.broker, f"mqttd {__version__}", started, _memory)
             self._sys_call = LoopingCall(self._publish_figures, topics)
             self._sys_call.clock = self._reactor
-            self._sys_call.start(self._sys_interval, now=True)
+            self._sys_call.start(self._sys_topics.sys_msg_interval, now=True)
+
+        self._log.info("mqttd is ready")
+        if self._hints:
+            self._print_hints()
+
+    def _print_hints(self) -> None:
+        """Ready-to-paste lines for the first TLS listener; plain, without the log's time stamps."""
+        for listener in self.listeners:
+            if listener.factory.options.type != "ssl" or sys.__stdout__ is None:
+                continue
+            options = listener.factory.options.ssl_options
+            assert options is not None
+            address = f"-h localhost -p {listener.port} --cafile {hint_cafile(options)}"
+            print(f"\nTry it:\n  mosquitto_sub {address} -t hello/# -v", file=sys.__stdout__)
+            print(f"  mosquitto_pub {address} -t hello/world -m 'it works'\n", file=sys.__stdout__)
+            sys.__stdout__.flush()
+            return
 
     def _publish_figures(self, topics: SysTopics) -> None:
         topics.publish(self.turn.touch())
@@ -146,7 +199,7 @@ class BrokerService(Service):
         closing += [listener.factory.when_empty() for listener in self.listeners]
         cut = self._reactor.callLater(STOP_TIME, self._cut)
 
-        def done(result: object) -> None:
+        def done(_result: object) -> None:
             if cut.active():
                 cut.cancel()
             self._sweeper.stop()
@@ -176,14 +229,23 @@ def _engine_options(mqtt: MqttOptions) -> EngineOptions:
 def _tls_context(options: ListenerOptions, loaded: Loaded) -> ServerContext | None:
     if options.ssl_options is None:
         return None
-    protocol = b"http/1.1" if options.type == "wss" else b"mqtt"
-    return build_server_context(options.ssl_options, loaded.base_dir, alpn=protocol)
+    return build_server_context(
+        options.ssl_options,
+        loaded.base_dir,
+        path=f"{options.path}.ssl_options",
+        alpn=ALPN_HTTP if options.uses_websocket else ALPN_MQTT,
+    )
+
+
+def hint_cafile(options: SslOptions) -> str:
+    """The CA file a client would name: the listener's own, or the one made at the first start."""
+    return options.cacertfile or DEFAULT_CACERTFILE
 
 
 def _tls_text(options: ListenerOptions) -> str:
     if options.ssl_options is None:
         return ""
-    clients = "client certificates required" if options.ssl_options.demands_certificate else ""
+    clients = "client certificates required" if options.ssl_options.requires_peer_cert else ""
     return f" (TLS{', ' + clients if clients else ''})"
 
 
@@ -199,5 +261,3 @@ def _memory() -> Mapping[str, object]:
         return figures
     figures["heap/current"] = pages * os.sysconf("SC_PAGE_SIZE")
     return figures
-
-

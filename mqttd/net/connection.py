@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
-from twisted.internet.tcp import Connection as TCPTransport
 from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.protocol import connectionDone
+from twisted.internet.tcp import Connection as TCPTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from typing_extensions import override
@@ -97,7 +98,7 @@ class NetworkConnection(TwistedProtocol):
             self._break()
 
     @override
-    def connectionLost(self, reason: Failure = Failure()) -> None:  # noqa: B008
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._stage = self._discard
         if self._buffer is not None:
             self._buffer.clear()
@@ -106,7 +107,15 @@ class NetworkConnection(TwistedProtocol):
             self.factory.turn.touch()
             self.mqtt.connection_lost(self.factory.now())
         elif not self._closing:
-            self.factory.ended_early(self, "the peer closed the connection")
+            self.factory.ended_early(self, self._why_lost())
+
+    def _why_lost(self) -> str:
+        if self._tls is not None:
+            try:
+                self._tls.eof()
+            except TLSFailure as failure:
+                return f"TLS: {failure}"
+        return "the peer closed the connection"
 
     # --- stages -----------------------------------------------------------------------------
 
@@ -191,12 +200,16 @@ class NetworkConnection(TwistedProtocol):
             plaintext = tls.receive(data)
         except TLSFailure as failure:
             self._send_ciphertext(tls)
+            if failure.plaintext and self.mqtt is not None:
+                self._above(failure.plaintext)
             self._tls_failed(failure)
             return None
         self._send_ciphertext(tls)
         return plaintext
 
     def _tls_failed(self, failure: TLSFailure) -> None:
+        if self._closing:
+            return
         if self.mqtt is not None:
             self._closing = True
             self.mqtt.connection_lost(self.factory.now(), f"TLS failed: {failure}")
@@ -209,7 +222,9 @@ class NetworkConnection(TwistedProtocol):
         if options is None:
             self._start_mqtt()
             return
-        self._websocket = WebSocketServer(options)
+        self._websocket = WebSocketServer(
+            options, max_inflated=max(4 << 20, 2 * self.factory.limits.max_packet_size)
+        )
         self._above = self._websocket_received
         self._enter(self._websocket_received, self.factory.limits.idle_timeout)
 
@@ -217,7 +232,10 @@ class NetworkConnection(TwistedProtocol):
         websocket = self._websocket
         assert websocket is not None
         chunks = websocket.receive(data)
-        self._send_frames(websocket)
+        assert self._buffer is not None
+        if not self._buffer.paused:
+            # A peer that pings and does not read must not fill our memory with pongs.
+            self._send_frames(websocket)
         if websocket.established and self.mqtt is None:
             forwarded = websocket.forwarded_for
             if forwarded:

@@ -17,6 +17,7 @@ from mqttd.broker.broker import Broker
 from mqttd.broker.limits import Limits
 from mqttd.config.schema.listeners import ListenerOptions
 from mqttd.identity import PeerInfo
+from mqttd.log.lines import new_connection
 from mqttd.net.access_rules import parse_access_rules
 from mqttd.net.connection import NetworkConnection
 from mqttd.net.mountpoint import render_mountpoint
@@ -109,6 +110,9 @@ class ListenerFactory(ServerFactory):
     def joined(self, connection: NetworkConnection) -> None:
         """A connection began."""
         self.connections.add(connection)
+        host, port = connection.peer.peer
+        number = connection.transport.getHost().port
+        new_connection(self._log, listener=self.id, peer=f"{host}:{port}", port=number)
 
     def left(self, connection: NetworkConnection) -> None:
         """A connection is gone."""

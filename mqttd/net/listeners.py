@@ -26,6 +26,10 @@ class _Port(Port):
     reuseaddr = True
 
     @override
+    def _getLogPrefix(self, factory: ListenerFactory) -> str:
+        return factory.id
+
+    @override
     def createInternetSocket(self) -> socket.socket:
         result: socket.socket = super().createInternetSocket()
         result.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(self.reuseaddr))

@@ -1,0 +1,1 @@
+"""The log: how lines look, where they go, and the packet trace."""

@@ -1,0 +1,5 @@
+"""Makes ``mqttd`` a subcommand of twistd and twist; imports nothing of mqttd until it is chosen."""
+
+from twisted.application.service import ServiceMaker
+
+mqttd = ServiceMaker("mqttd", "mqttd.tap", "An MQTT broker (3.1, 3.1.1, 5.0).", "mqttd")
