@@ -6,12 +6,10 @@ import json
 import math
 
 from mqttd.log.names import level_name
-from mqttd.log.text import LogEvent, message_of, timestamp, traceback_of
+from mqttd.log.text import LogEvent, clip, message_of, timestamp, traceback_of
 
 _SECRETS = frozenset(("password", "secret", "psk", "authentication_data", "payload"))
 _NOT_FIELDS = frozenset(("ts", "level", "event", "message", "time", "system", "isError", "format"))
-_LONGEST = 4096
-"""Characters of one field; a packet may hold 64 KB of Client Identifier."""
 
 
 def format_json(event: LogEvent) -> str:
@@ -48,8 +46,7 @@ def _value(value: object) -> object:
         return value
     if isinstance(value, bytes | bytearray):
         return f"<{len(value)} bytes>"
-    text = value if isinstance(value, str) else _text(value)
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+    return clip(value if isinstance(value, str) else _text(value))
 
 
 def _text(value: object) -> str:

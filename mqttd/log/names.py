@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from constantly import NamedConstant
 from twisted.logger import LogLevel
 
-LEVELS: Final[Mapping[str, NamedConstant]] = {
+LEVELS: Final[Mapping[str, Any]] = {
     "debug": LogLevel.debug,
     "info": LogLevel.info,
     "warning": LogLevel.warn,

@@ -14,6 +14,9 @@ LogEvent = Mapping[str, Any]
 Formatter = Callable[[LogEvent], str]
 """Gives the text to write for an event, with its newline; empty text is not written."""
 
+LONGEST = 4096
+"""Characters shown of one field: a Client Identifier may have 65535."""
+
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _PRIORITIES = {
     LogLevel.critical: 2,
@@ -45,6 +48,11 @@ def escape_word(text: str) -> str:
     return escape(text).replace(" ", "\\x20").replace("[", "\\x5b").replace("]", "\\x5d")
 
 
+def clip(text: str) -> str:
+    """The text, cut where it is longer than a log line should carry."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
 def format_text(event: LogEvent) -> str:
     """``2026-11-21T05:00:00+0000 [info] message``; a traceback follows, indented."""
     return _lines(event, f"{timestamp(event)} [{level_name(event)}] ")
@@ -60,8 +68,8 @@ def message_of(event: LogEvent) -> str:
     """The event in words, always one line."""
     fields = dict(event)
     for name, value in event.items():
-        if isinstance(value, str) and name != "log_format":
-            fields[name] = (escape_word if name == "client_id" else escape)(value)
+        if isinstance(value, str) and not name.startswith("log_"):
+            fields[name] = (escape_word if name == "client_id" else escape)(clip(value))
     return escape(formatEvent(fields))
 
 
