@@ -71,8 +71,9 @@ class Running:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._new.put(line.rstrip("\n"))
+        with self.process.stdout as stdout:
+            for line in stdout:
+                self._new.put(line.rstrip("\n"))
         self._new.put(None)
 
     def wait_for(self, text: str, seconds: float = 20.0) -> str:
