@@ -25,7 +25,7 @@ from mqttd.packets.encode import encode
 from mqttd.packets.errors import MqttError
 from mqttd.packets.framing import Framer
 from mqttd.packets.properties import Properties
-from mqttd.packets.reason_codes import ReasonCode, connack_return_code, phrase
+from mqttd.packets.reason_codes import ALLOWED, ReasonCode, connack_return_code, phrase
 from mqttd.packets.suback import Suback
 from mqttd.packets.types import PacketType
 from mqttd.packets.unsuback import Unsuback
@@ -41,6 +41,15 @@ _READS = frozenset((State.WAITING, State.CHALLENGED, State.CONNECTED))
 
 Answer: TypeAlias = Connack | Ack | Suback | Unsuback | Disconnect | Auth
 """Packets the broker answers with; each may carry properties."""
+
+_DISCONNECT_INSTEAD: dict[int, ReasonCode] = {
+    ReasonCode.UNSUPPORTED_PROTOCOL_VERSION: ReasonCode.PROTOCOL_ERROR,
+    ReasonCode.CLIENT_IDENTIFIER_NOT_VALID: ReasonCode.PROTOCOL_ERROR,
+    ReasonCode.BAD_USER_NAME_OR_PASSWORD: ReasonCode.NOT_AUTHORIZED,
+    ReasonCode.SERVER_UNAVAILABLE: ReasonCode.SERVER_BUSY,
+    ReasonCode.BANNED: ReasonCode.NOT_AUTHORIZED,
+}
+"""What DISCONNECT says for a reason that only CONNACK can give. [MQTT-3.14.2-1]."""
 
 _ANSWERED_IN_3 = frozenset(
     (
@@ -281,7 +290,7 @@ class Connection:
             late.append(packet_id)
         for packet_id in late:
             self.receiving.discard(packet_id)
-            state.release_inbound(packet_id, lambda known: None)
+            state.release_inbound(packet_id, lambda _: None)
 
     # --- the end ----------------------------------------------------------------------------
 
@@ -303,6 +312,8 @@ class Connection:
         if self.state in (State.CLOSED, State.CONNECTED):
             return
         self.state = State.CLOSED
+        if reason_code < 0x80 or reason_code not in ALLOWED[PacketType.CONNACK]:
+            reason_code = ReasonCode.UNSPECIFIED_ERROR  # [MQTT-3.2.2-8]
         if answer:
             # [MQTT-3.2.2-6]: session present is 0. [MQTT-3.1.4-1] and [MQTT-3.2.2-7]: then close.
             if self.level < 5:
@@ -326,6 +337,9 @@ class Connection:
         told = reason_code is not None and was_connected and self.level >= 5
         if told:
             assert reason_code is not None
+            if reason_code not in ALLOWED[PacketType.DISCONNECT]:
+                instead = ReasonCode.UNSPECIFIED_ERROR
+                reason_code = _DISCONNECT_INSTEAD.get(reason_code, instead)
             packet = Disconnect(reason_code, self.reason(reason))
             self.send_packet(packet)
         self.outlet.close(linger=told)

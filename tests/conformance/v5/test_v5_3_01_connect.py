@@ -158,6 +158,23 @@ def test_a_refused_client_gets_the_reason_and_is_disconnected(reason_code: int) 
     assert client.closed
 
 
+@pytest.mark.statements("v5:MQTT-3.2.2-8")
+@pytest.mark.parametrize("reason_code", [0x00, 0x04, 0x8E, 0x93, 0xFF])
+def test_a_reason_that_connack_cannot_give(reason_code: int) -> None:
+    class Confused:
+        def admit(
+            self, request: ConnectRequest, done: Callable[[Identity | Refused], None]
+        ) -> None:
+            done(Refused(reason_code, "no"))
+
+    client = MemoryBroker(admission=Confused()).client()
+    assert client.connect().reason_code == 0x80
+    assert client.closed
+    old = MemoryBroker(admission=Confused()).client(4)
+    assert old.connect().reason_code in (3, 5)
+    assert old.closed
+
+
 @pytest.mark.statements("v5:MQTT-3.1.3-9")
 def test_the_will_waits_for_its_delay(broker: MemoryBroker) -> None:
     watching = broker.connected("watcher")

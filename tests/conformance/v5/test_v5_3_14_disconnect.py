@@ -49,6 +49,22 @@ def test_what_the_broker_says_when_it_closes(broker: MemoryBroker, fault: str, s
     assert b"\x11\x00" not in data
 
 
+@pytest.mark.statements("v5:MQTT-3.14.2-1", "v5:MQTT-3.1.0-2")
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"\x00\x04MQTT\x06\x02\x00\x00\x00\x00\x01c", id="of an unknown version"),
+        pytest.param(b"\x00\x04HTTP\x05\x02\x00\x00\x00\x00\x01c", id="of another protocol"),
+        pytest.param(b"", id="that is empty"),
+    ],
+)
+def test_a_second_connect_that_is_wrong_in_itself(broker: MemoryBroker, body: bytes) -> None:
+    client = broker.connected("c")
+    client.send_bytes(bytes((0x10, len(body))) + body)
+    assert client.closed
+    assert client.take_one(Disconnect).reason_code in (0x81, 0x82)
+
+
 def test_shut_down_says_why(broker: MemoryBroker) -> None:
     client, old = broker.connected("c"), broker.connected("old", 4)
     broker.core.shut_down(broker.now)
