@@ -83,7 +83,7 @@ class ConnectRequest:
 
 @attrs.frozen
 class Identity:
-    """Who was admitted. ``client_id`` overrides the one asked for; ``expires_at`` is epoch seconds."""
+    """Who was admitted. ``client_id`` overrides the one asked for; ``expires_at``: epoch s."""
 
     username: str | None = None
     client_id: str | None = None
@@ -92,7 +92,7 @@ class Identity:
     expires_at: float | None = None
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - an answer, not an error
     """Raised by an authenticator to refuse. ``reason_code`` is an MQTT 5 CONNACK reason code."""
 
     def __init__(self, reason_code: int, reason: str = "") -> None:

@@ -169,7 +169,7 @@ class BrokerService(Service):
             self._print_hints()
 
     def _print_hints(self) -> None:
-        """Ready-to-paste lines for the first TLS listener; plain, without the log's time stamps."""
+        """Ready-to-paste lines for the first TLS listener, without the log's time stamps."""
         for listener in self.listeners:
             if listener.factory.options.type != "ssl" or sys.__stdout__ is None:
                 continue

@@ -1,4 +1,4 @@
-"""The broker: what all connections share. Handlers are given a connection and find the rest here."""
+"""The broker: what all connections share; handlers find it through their connection."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Broker:
         self.maximum_clients = max(self.maximum_clients, len(self.connections))
 
     def check_topic(self, topic: bytes) -> None:
-        """Validate a Topic Name; what was found good is remembered, so this is one dict look-up."""
+        """Validate a Topic Name; what was found good is remembered: one dict look-up."""
         known = self._known_topics
         if topic in known:
             return

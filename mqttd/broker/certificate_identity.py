@@ -25,9 +25,9 @@ SOURCES = (
 def certificate_value(certificate: PeerCertificate | None, source: str) -> str:
     """The text ``source`` names: part of the certificate, or a form of the whole.
 
-    ``crt`` is the DER in hexadecimal, ``md5`` the hexadecimal MD5 of the DER (a name, not a proof),
-    ``san_*`` the first such alternative name. Raises MqttError (0x87) when there is no certificate
-    or it has no such part: falling back to what CONNECT says would let anybody take any name.
+    ``crt`` is the DER in hexadecimal, ``md5`` the MD5 of the DER in hexadecimal (a name, not a
+    proof), ``san_*`` the first such alternative name. Raises MqttError (0x87) when there is no
+    certificate or it has no such part: falling back to CONNECT would let anybody take any name.
     """
     if certificate is None:
         raise MqttError(

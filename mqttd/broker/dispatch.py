@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mqttd.broker.connection import Connection
 
 
-def _not_for_clients(connection: Connection, packet: object) -> None:
+def _not_for_clients(_connection: Connection, packet: object) -> None:
     raise ProtocolError(f"{type(packet).__name__.upper()} is not for clients to send")
 
 

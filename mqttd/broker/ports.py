@@ -1,10 +1,10 @@
 """What the broker needs from outside: where bytes go, who may come in, what is kept.
 
-Everything here is a typing ``Protocol``; nothing knows how it is fulfilled. The engine port follows
-one rule set whether state lives in memory, in a file or on other machines:
+Everything here is a typing ``Protocol``; nothing knows how it is fulfilled. The engine port
+follows one rule set whether state lives in memory, in a file or on other machines:
 
-* A completion (``done``) is called once, later, from :meth:`Engine.commit`; never inside the call it
-  answers. An acknowledgement to a client leaves in the completion, not before.
+* A completion (``done``) is called once, later, from :meth:`Engine.commit`; never inside the call
+  it answers. An acknowledgement to a client leaves in the completion, not before.
 * Calls for one session are applied in call order; two sessions are independent.
 * After ``SessionSink.lost`` no further call is made on that session.
 * ``publish`` may hand messages to attached sinks before it returns. Durable engines hand over
@@ -204,7 +204,7 @@ class Engine(Protocol):
         now: float,
         done: Callable[[EngineSession], None],
     ) -> None:
-        """Own a Client Identifier. The former owner's sink is told ``lost('taken-over')`` first."""
+        """Own a Client Identifier; a former owner's sink is told ``lost('taken-over')`` first."""
 
     def retained(
         self, topic_filter: bytes, now: float, page: Callable[[list[Message]], None]
@@ -212,8 +212,8 @@ class Engine(Protocol):
         """Retained Messages that match; ``page`` is called until all are given. Not for $share."""
 
     def later(self, done: Callable[[], None]) -> None:
-        """Call ``done`` in its turn among the completions: an answer that needs nothing stored must
-        not overtake one that waits. [MQTT-4.6.0-2]"""
+        """Call ``done`` in its turn among the completions: an answer that needs nothing stored
+        must not overtake one that waits. [MQTT-4.6.0-2]"""
 
     def commit(self, now: float) -> None:
         """End of a turn: make what was asked durable and call the completions that are due."""
@@ -221,7 +221,8 @@ class Engine(Protocol):
     def sweep(self, now: float) -> None:
         """Expire sessions and messages, publish delayed Wills."""
 
-    def statistics(self) -> EngineStatistics: ...
+    def statistics(self) -> EngineStatistics:
+        """Counts as they are now."""
 
 
 class EngineStatistics(Protocol):

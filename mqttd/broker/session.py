@@ -38,6 +38,7 @@ class Session:
         "_prefix",
         "_resend",
         "_retained",
+        "_unsent",
         "quota",
         "state",
     )
@@ -59,6 +60,8 @@ class Session:
         self._aliases = OutboundAliases(alias_maximum) if alias_maximum else None
         self._last_packet_id = 0
         self._resend: deque[Flight] = deque()
+        # Identifiers of _resend; one may be acknowledged before its message is sent again.
+        self._unsent: set[int] = set()
         self._retained: deque[tuple[Message, Subscription]] = deque()
         self.state = state
         self.quota = quota
@@ -66,6 +69,7 @@ class Session:
     def start(self) -> None:
         """Resend what was in flight, in order, then let new messages come. [MQTT-4.4.0-1]."""
         self._resend.extend(self.state.flight.values())
+        self._unsent.update(self.state.flight)
         self._resume()
         self.state.attach(self)
         self.flow()
@@ -150,6 +154,7 @@ class Session:
     def acknowledged(self, flight: Flight) -> None:
         """PUBACK, PUBCOMP or a refusal ended an exchange; the identifier is free again."""
         del self.state.flight[flight.packet_id]
+        self._unsent.discard(flight.packet_id)
         self.state.finished(flight)
         self.flow()
 
@@ -163,7 +168,7 @@ class Session:
             self._retained = deque(item for item in self._retained if item[1].key != key)
 
     def _room(self) -> int:
-        return max(0, self.quota - (len(self.state.flight) - len(self._resend)))
+        return max(0, self.quota - (len(self.state.flight) - len(self._unsent)))
 
     def _send_retained(self) -> None:
         retained = self._retained
@@ -184,6 +189,7 @@ class Session:
         """Send again what an earlier connection left unacknowledged, within the quota."""
         while self._resend and self._room():
             flight = self._resend.popleft()
+            self._unsent.discard(flight.packet_id)
             if self.state.flight.get(flight.packet_id) is not flight:
                 continue
             message = flight.message

@@ -87,13 +87,13 @@ class SharedGroup(Generic[M]):
                     return member, subscription
         return None
 
-    def _round_robin(self, message: Message, count: int) -> int:
+    def _round_robin(self, _message: Message, count: int) -> int:
         return (self._next + 1) % count
 
-    def _sticky(self, message: Message, count: int) -> int:
+    def _sticky(self, _message: Message, count: int) -> int:
         return max(self._next, 0) % count
 
-    def _random(self, message: Message, count: int) -> int:
+    def _random(self, _message: Message, count: int) -> int:
         return self._rng.randrange(count)
 
     def _by_client_id(self, message: Message, count: int) -> int:

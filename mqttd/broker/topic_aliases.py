@@ -8,7 +8,7 @@ from mqttd.packets.errors import QuotaExceeded, TopicAliasInvalid
 class InboundAliases:
     """Aliases the client set. ``maximum`` is what the broker announced; ``room`` bounds the bytes.
 
-    65,535 aliases of 65,535 bytes would be 4 GiB for one client, so the bytes kept are bounded too.
+    65,535 aliases of 65,535 bytes would be 4 GiB for one client, so the bytes are bounded too.
     """
 
     __slots__ = ("_room", "_topics", "maximum")

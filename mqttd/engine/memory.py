@@ -85,7 +85,7 @@ class MemoryEngine:
             qos = target.qos
             target.session.offer(
                 message,
-                qos if qos < message_qos else message_qos,
+                min(message_qos, qos),
                 message.retain and target.retain_as_published,
                 target.identifiers,
                 None,
@@ -304,13 +304,14 @@ class MemoryEngine:
 
         Not those of QoS 2 that were begun: they might be delivered twice. [MQTT-4.8.2-5].
         """
-        waiting: list[tuple[str, Message]] = []
-        for flight in session.flight.values():
-            if flight.group is not None and flight.qos == 1 and flight.message is not None:
-                waiting.append((flight.group, flight.message))
-        for item in session.queue.drain():
-            if item.group is not None:
-                waiting.append((item.group, item.message))
+        waiting = [
+            (flight.group, flight.message)
+            for flight in session.flight.values()
+            if flight.group is not None and flight.qos == 1 and flight.message is not None
+        ]
+        waiting += [
+            (item.group, item.message) for item in session.queue.drain() if item.group is not None
+        ]
         for key, message in waiting:
             name, _, topic_filter = key.removeprefix("$share/").partition("/")
             entry = self._tree.get(topic_filter, name)

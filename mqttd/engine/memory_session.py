@@ -116,7 +116,7 @@ class MemorySession:
     def sending(self, flight: Flight) -> None:
         """In memory the shared ``flight`` dict is all there is to keep."""
 
-    def received(self, flight: Flight, done: Callable[[], None]) -> None:
+    def received(self, flight: Flight, done: Callable[[], None]) -> None:  # noqa: ARG002
         """As :meth:`sending`; the answer leaves with the turn."""
         self._engine.complete(done)
 

@@ -47,7 +47,7 @@ class ListenerFactory(ServerFactory):
         turn: Turn,
         reactor: IReactorTime,
         tls_context: ServerContext | None,
-        trace: Callable[[PeerInfo], Callable[[str, Packet], None] | None] = lambda peer: None,
+        trace: Callable[[PeerInfo], Callable[[str, Packet], None] | None] = lambda _peer: None,
     ) -> None:
         self.id = options.id
         self.options = options

@@ -26,8 +26,8 @@ class _Port(Port):
     reuseaddr = True
 
     @override
-    def _getLogPrefix(self, factory: ListenerFactory) -> str:
-        return factory.id
+    def _getLogPrefix(self, applicationObject: object) -> str:
+        return getattr(applicationObject, "id", "")
 
     @override
     def createInternetSocket(self) -> socket.socket:

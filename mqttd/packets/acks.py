@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from mqttd.packets.errors import MalformedPacket, ProtocolError
-from mqttd.packets.flags import check_flags, first_byte
+from mqttd.packets.flags import FIRST_BYTES, check_flags
 from mqttd.packets.primitives import Reader, encode_two, frame
 from mqttd.packets.properties import Properties, decode_properties, encode_properties
 from mqttd.packets.reason_codes import ALLOWED
@@ -120,7 +120,7 @@ def decode_pubcomp(flags: int, body: bytes, level: int) -> Pubcomp:
 
 def encode_ack(packet_type: PacketType, packet_id: int, level: int = 4) -> bytes:  # noqa: ARG001
     """The four bytes that say success, the same in every version (3.4.2.1)."""
-    return bytes((first_byte(packet_type), 2, packet_id >> 8, packet_id & 0xFF))
+    return bytes((FIRST_BYTES[packet_type], 2, packet_id >> 8, packet_id & 0xFF))
 
 
 def encode_any_ack(packet: Ack, level: int) -> bytes:
@@ -128,7 +128,7 @@ def encode_any_ack(packet: Ack, level: int) -> bytes:
     if level < 5 or (not packet.reason_code and packet.properties is None):
         return encode_ack(packet.packet_type, packet.packet_id)
     return frame(
-        first_byte(packet.packet_type),
+        FIRST_BYTES[packet.packet_type],
         encode_two(packet.packet_id),
         bytes((packet.reason_code,)),
         b"" if packet.properties is None else encode_properties(packet.properties),

@@ -6,16 +6,12 @@ from mqttd.packets.errors import MalformedPacket
 from mqttd.packets.types import PacketType
 
 # [MQTT-3.6.1-1] [MQTT-3.8.1-1] [MQTT-3.10.1-1]
-_SET: dict[PacketType, int] = {
-    PacketType.PUBREL: 2,
-    PacketType.SUBSCRIBE: 2,
-    PacketType.UNSUBSCRIBE: 2,
-}
+_TWO = (PacketType.PUBREL, PacketType.SUBSCRIBE, PacketType.UNSUBSCRIBE)
 
-
-def first_byte(packet_type: PacketType) -> int:
-    """The first byte of a packet of this type."""
-    return packet_type << 4 | _SET.get(packet_type, 0)
+# By packet type; a tuple, for the hash of an enumeration's member is slow.
+_FLAGS = tuple(0x02 if number in _TWO else 0x00 for number in range(16))
+FIRST_BYTES = tuple(number << 4 | flags for number, flags in enumerate(_FLAGS))
+"""The first byte of a packet, by its type."""
 
 
 def check_flags(packet_type: PacketType, flags: int, level: int) -> None:
@@ -24,7 +20,7 @@ def check_flags(packet_type: PacketType, flags: int, level: int) -> None:
     In MQTT 3.1 the bits are not reserved: three packets have QoS 1, and DUP when they are sent
     again, and everywhere else the bits are not used.
     """
-    expected = _SET.get(packet_type, 0)
+    expected = _FLAGS[packet_type]
     if flags == expected or (level == 3 and (not expected or flags & 0x06 == expected)):
         return
     raise MalformedPacket(f"the flags of {packet_type.name} are {flags:04b}")

@@ -49,7 +49,15 @@ class Reader:
 
     def string(self) -> str:
         """UTF-8 Encoded String (1.5.4)."""
-        return text(self._take(self.two()))
+        start = self.position + 2
+        if start > self.end:
+            raise MalformedPacket(_TOO_SHORT)
+        data = self._data
+        end = start + (data[start - 2] << 8 | data[start - 1])
+        if end > self.end:
+            raise MalformedPacket(_TOO_SHORT)
+        self.position = end
+        return text(data[start:end])
 
     def variable(self) -> int:
         """Variable Byte Integer (1.5.5)."""

@@ -92,12 +92,14 @@ def decode_properties(
         raise MalformedPacket("the properties are longer than the packet")
     outer_end, reader.end = reader.end, end
     values: dict[str, Any] = {}
+    place_bit = 1 << place
     while reader.more():
-        row = PROPERTIES.get(reader.variable())
+        # An identifier of more than one byte would be none of these (2.2.2.2).
+        row = PROPERTIES.get(reader.byte())
         if row is None:
             raise MalformedPacket("an unknown property")
         name = row.attribute
-        if place not in row.places:
+        if not row.mask & place_bit:
             raise MalformedPacket(f"the property {name} does not belong here")
         value = row.wire.read(reader)
         if row.values is not None and value not in row.values:

@@ -58,7 +58,7 @@ class Property:
     ``many``: it may be there more than once, and its attribute is a tuple.
     """
 
-    __slots__ = ("attribute", "identifier", "many", "places", "values", "wire")
+    __slots__ = ("attribute", "identifier", "many", "mask", "places", "values", "wire")
 
     def __init__(
         self,
@@ -73,6 +73,8 @@ class Property:
         self.attribute = attribute
         self.wire = wire
         self.places = frozenset(places)
+        # The places as bits, which are asked for every property of every packet.
+        self.mask = sum(1 << place for place in places)
         self.values = values
         self.many = many
 

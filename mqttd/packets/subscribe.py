@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mqttd.packets.errors import MalformedPacket, ProtocolError
-from mqttd.packets.flags import check_flags, first_byte
+from mqttd.packets.flags import FIRST_BYTES, check_flags
 from mqttd.packets.primitives import Reader, encode_string, encode_two, frame
 from mqttd.packets.properties import Properties, decode_properties, encode_properties
 from mqttd.packets.types import PacketType
@@ -96,4 +96,4 @@ def encode_subscribe(packet: Subscribe, level: int) -> bytes:
             options |= topic.no_local << 2 | topic.retain_as_published << 3
             options |= topic.retain_handling << 4
         parts += [encode_string(topic.topic_filter), bytes((options,))]
-    return frame(first_byte(PacketType.SUBSCRIBE), *parts)
+    return frame(FIRST_BYTES[PacketType.SUBSCRIBE], *parts)

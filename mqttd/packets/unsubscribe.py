@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mqttd.packets.errors import ProtocolError
-from mqttd.packets.flags import check_flags, first_byte
+from mqttd.packets.flags import FIRST_BYTES, check_flags
 from mqttd.packets.primitives import Reader, encode_string, encode_two, frame
 from mqttd.packets.properties import Properties, decode_properties, encode_properties
 from mqttd.packets.types import PacketType
@@ -45,4 +45,4 @@ def encode_unsubscribe(packet: Unsubscribe, level: int) -> bytes:
     if level >= 5:
         parts.append(encode_properties(packet.properties))
     parts += [encode_string(topic_filter) for topic_filter in packet.topic_filters]
-    return frame(first_byte(PacketType.UNSUBSCRIBE), *parts)
+    return frame(FIRST_BYTES[PacketType.UNSUBSCRIBE], *parts)

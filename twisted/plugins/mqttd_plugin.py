@@ -1,4 +1,4 @@
-"""Makes ``mqttd`` a subcommand of twistd and twist; imports nothing of mqttd until it is chosen."""
+"""Makes ``mqttd`` a subcommand of twistd and twist; mqttd is imported when it is chosen."""
 
 from twisted.application.service import ServiceMaker
 
