@@ -79,6 +79,26 @@ def test_a_message_that_is_resent_occupies_a_place(broker: MemoryBroker) -> None
     assert arrived == list(range(5))
 
 
+@pytest.mark.statements("v5:MQTT-3.3.4-9")
+def test_an_acknowledgement_that_comes_before_the_message_is_resent(
+    broker: MemoryBroker,
+) -> None:
+    client = flooded(broker, 5, 1, receive_maximum=4, session_expiry_interval=3600)
+    sent = client.take_all(Publish)
+    client.drop()
+    again = broker.connected(
+        "c",
+        clean_start=False,
+        properties=Properties(receive_maximum=2, session_expiry_interval=3600),
+    )
+    assert len(again.take_all(Publish)) == 2
+    # It was received over the connection before; this frees nothing of what is under way now.
+    again.send(Puback(sent[3].packet_id))
+    assert again.take() == []
+    again.send(Puback(sent[0].packet_id), Puback(sent[1].packet_id))
+    assert [packet.payload for packet in again.take_all(Publish)] == [b"\x02", b"\x04"]
+
+
 @pytest.mark.statements("v5:MQTT-3.3.4-10", "v5:MQTT-4.9.0-3")
 def test_everything_else_goes_on_without_quota(broker: MemoryBroker) -> None:
     client = flooded(broker, 3, 1, receive_maximum=1)
