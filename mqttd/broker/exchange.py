@@ -54,7 +54,11 @@ def exchange_step(connection: Connection, data: bytes | None) -> None:
 
 
 def _refused(connection: Connection, refusal: Refused) -> None:
-    error = MqttError(refusal.reason, ReasonCode(refusal.reason_code))
+    try:
+        code = ReasonCode(refusal.reason_code)
+    except ValueError:  # a plugin may say any number
+        code = ReasonCode.NOT_AUTHORIZED
+    error = MqttError(refusal.reason, code)
     connection.fail(error)  # [MQTT-4.12.0-1]: CONNACK, or DISCONNECT for a re-authentication
 
 

@@ -60,6 +60,7 @@ class NetworkConnection(TwistedProtocol):
         self._buffer: WriteBuffer | None = None
         self._closing = False
         self._stalled: tuple[float, int] | None = None
+        self._websocket_idle = math.inf
 
     # --- Twisted calls ----------------------------------------------------------------------
 
@@ -226,6 +227,7 @@ class NetworkConnection(TwistedProtocol):
             options, max_inflated=max(4 << 20, 2 * self.factory.limits.max_packet_size)
         )
         self._above = self._websocket_received
+        self._websocket_idle = options.idle_timeout
         self._enter(self._websocket_received, self.factory.limits.idle_timeout)
 
     def _websocket_received(self, data: bytes) -> None:
@@ -247,6 +249,7 @@ class NetworkConnection(TwistedProtocol):
             self._open_mqtt()
         if self.mqtt is not None:
             now = self.factory.now()
+            self.deadline = now + self._websocket_idle
             for chunk in chunks:
                 self.mqtt.receive(chunk, now)
         if websocket.closed and not self._closing:
@@ -345,12 +348,16 @@ class NetworkConnection(TwistedProtocol):
         if now >= self.deadline:
             if self._closing:
                 self.transport.abortConnection()
+            elif self.mqtt is not None:
+                self.mqtt.close(ReasonCode.KEEP_ALIVE_TIMEOUT, "the WebSocket was idle")
             else:
                 self._give_up("took too long before MQTT began")
             return
         assert self._buffer is not None
         if not self._buffer.paused:
             self._stalled = None
+            return
+        if not self.factory.options.tcp_options.send_timeout_close:
             return
         waiting = self.factory.unsent(self.transport)
         if self._stalled is None or self._stalled[1] != waiting:

@@ -92,6 +92,8 @@ class ListenerFactory(ServerFactory):
         """Apply ``tcp_options`` to an accepted socket."""
         options = self.options.tcp_options
         transport.setTcpNoDelay(options.nodelay)
+        # Also what Twisted reads at a time; less than its own 64 KiB would only cost speed.
+        transport.bufferSize = max(transport.bufferSize, options.buffer)
         handle = transport.getHandle()
         if not isinstance(handle, socket.socket):
             return

@@ -48,7 +48,9 @@ class TcpOptions:
         connection: QoS 0 messages to it are dropped and counted, others wait in its Session.""",
     )
     buffer: int = option(
-        size(1024, 16 * 1024**2), 4096, "Bytes taken from the socket in one read, at least."
+        size(1024, 16 * 1024**2),
+        4096,
+        "Bytes taken from a socket in one read; 65536 are the least.",
     )
     reuseaddr: bool = option(
         BOOLEAN, True, "Listen although old connections of the port are still winding down."

@@ -131,6 +131,9 @@ class WebSocketOptions:
         TEXT, "", "HTTP header that holds the client's port; empty: none."
     )
     validate_utf8: bool = option(
-        BOOLEAN, True, "Check that text frames are UTF-8 before they are refused."
+        BOOLEAN,
+        True,
+        "Check that text frames are UTF-8.",
+        ignored="MQTT uses binary frames only; text frames are refused unread",
     )
     deflate_opts: DeflateOptions = section(DeflateOptions, "Compression parameters.")
