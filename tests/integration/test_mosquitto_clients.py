@@ -20,9 +20,7 @@ def address(request: pytest.FixtureRequest, broker: Any) -> list[str]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("qos", ["0", "1", "2"])
-def test_a_message_arrives(
-    address: list[str], run: Any, version: str, qos: str
-) -> None:
+def test_a_message_arrives(address: list[str], run: Any, version: str, qos: str) -> None:
     """A retained message: it arrives whichever client comes first."""
     topic = f"int/{uuid.uuid4().hex}"
     common = [*address, "-V", version, "-t", topic, "-q", qos]
