@@ -12,8 +12,7 @@ import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import LoopingCall
-from twisted.logger import ILogObserver, Logger
-from twisted.python.components import Componentized
+from twisted.logger import Logger
 from typing_extensions import override
 
 from mqttd._version import __version__
@@ -27,7 +26,6 @@ from mqttd.config.schema.mqtt import MqttOptions
 from mqttd.config.schema.tls import SslOptions
 from mqttd.engine.memory import MemoryEngine
 from mqttd.engine.options import EngineOptions
-from mqttd.log.setup import Log
 from mqttd.log.trace import packet_trace
 from mqttd.net.admission import OpenAdmission
 from mqttd.net.events import LoggedEvents
@@ -62,7 +60,6 @@ class BrokerService(Service):
         reactor: Any = None,
         notices: Sequence[str] = (),
         findings: Sequence[Finding] = (),
-        own_log: bool = False,
         hints: bool = False,
     ) -> None:
         if reactor is None:
@@ -74,11 +71,6 @@ class BrokerService(Service):
         self._findings = findings
         self._hints = hints
         configuration = loaded.configuration
-        self._output: Log | None = None
-        if own_log:
-            self._output = Log(configuration.log)
-            self._output.open_console(sys.stdout)
-            self._output.open_file(loaded.base_dir)
         mqtt = configuration.mqtt
         self.engine = MemoryEngine(_engine_options(mqtt))
         limits = _limits(mqtt)
@@ -115,13 +107,6 @@ class BrokerService(Service):
         return Listener(factory, self._reactor)
 
     @override
-    def setServiceParent(self, parent: Any) -> None:
-        """Put our log in place of twistd's, which asks the application for one."""
-        if self._output is not None and isinstance(parent, Componentized):
-            parent.setComponent(ILogObserver, self._output.observer)
-        super().setServiceParent(parent)
-
-    @override
     def privilegedStartService(self) -> None:
         """Open every port, or none: one that cannot be opened closes the others again."""
         problems = []
@@ -146,7 +131,8 @@ class BrokerService(Service):
         for line in self._notices:
             self._log.info("{line}", line=line)
         for finding in self._findings:
-            self._log.warn("{finding}", finding=str(finding))
+            log = self._log.warn if finding.severity == "warning" else self._log.info
+            log("{finding}", event="configuration_finding", finding=finding.text)
         for listener in self.listeners:
             self._log.info(
                 "{listener} listening on {address}{tls}",

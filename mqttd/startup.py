@@ -2,73 +2,106 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from mqttd.config.errors import ConfigurationErrors, Finding, by_severity
+from typing_extensions import override
+
+from mqttd.config.errors import ConfigurationErrors, Finding, by_severity, notice
 from mqttd.config.lint import lint
 from mqttd.config.load import Loaded
-from mqttd.tls.bootstrap import ensure_default_certificates
+from mqttd.config.schema.tls import DEFAULT_CERTFILE, DEFAULT_KEYFILE, SslOptions
+from mqttd.tls.bootstrap import DEFAULT_CACERTFILE, ensure_default_certificates
 from mqttd.tls.context import check_ssl_options
-from mqttd.tls.self_test import self_test
+from mqttd.tls.self_test import TLSUnavailable, self_test
+
+EXIT_CONFIGURATION = os.EX_CONFIG
+"""Exit status (78) of a start with a configuration that cannot be used: no retry helps."""
+
+CONFIG_FILES = ("etc/mqttd.conf", "/etc/mqttd/mqttd.conf")
+"""Where the configuration is looked for when none is named; the first that exists counts."""
 
 
-class StartupError(SystemExit):
-    """The service cannot start. Ends the process with status 1; the lines were logged before.
+OPEN_TO_ALL = "authentication"
+"""The option that lint's one finding for every start is about: nobody is asked who they are."""
 
-    A SystemExit, because twistd shows any other exception as a traceback, and the operator needs
-    the line, not the traceback.
+
+class StartupError(SystemExit, Exception):
+    """The broker cannot start, for a reason the operator can mend, such as a busy port.
+
+    twistd ends with a traceback when ``privilegedStartService`` or ``startService`` raise. A
+    SystemExit ends the process with status 1 and without one; whoever raises it logs the lines.
+    Being an Exception too, it is seen by twistd on its way out, which removes its pidfile and
+    tells the process that waits for the daemon to come up.
     """
 
     def __init__(self, lines: Sequence[str]) -> None:
         super().__init__(1)
         self.lines = list(lines)
 
+    @override
     def __str__(self) -> str:
         return "\n".join(self.lines)
 
 
-def make_default_certificates(loaded: Loaded) -> list[str]:
-    """First start: make the default certificate files where a listener asks for them.
-
-    Returns lines for the operator. Raises ConfigurationErrors when only some files are there.
-    """
-    notices: list[str] = []
-    for listener in loaded.configuration.listeners.enabled():
-        if listener.ssl_options is not None:
-            notices += ensure_default_certificates(
-                listener.ssl_options, loaded.base_dir, path=f"{listener.path}.ssl_options"
-            )
-    return notices
-
-
-def check_certificates(loaded: Loaded, now: float | None = None) -> list[Finding]:
-    """Everything wrong or risky in the TLS options and files of the enabled listeners."""
-    moment = time.time() if now is None else now
-    findings: list[Finding] = []
-    for listener in loaded.configuration.listeners.enabled():
-        if listener.ssl_options is not None:
-            path = f"{listener.path}.ssl_options"
-            findings += check_ssl_options(listener.ssl_options, path, loaded.base_dir, moment)
-    return findings
+def default_configuration() -> str | None:
+    """The configuration file used when none is named; None when there is none."""
+    return next((path for path in CONFIG_FILES if os.path.exists(path)), None)
 
 
 def check_everything(loaded: Loaded) -> list[Finding]:
-    """All findings, errors first: of loading, of the files named, and of weak settings."""
-    findings = [*loaded.findings, *check_certificates(loaded), *lint(loaded.configuration)]
+    """All findings, errors first: of loading, of the files named, and of weak settings.
+
+    Changes nothing and opens no port.
+    """
+    findings = [*loaded.findings, *lint(loaded.configuration)]
+    for path, options in _ssl_options(loaded):
+        if _made_at_first_start(options, loaded.base_dir):
+            findings.append(
+                notice(
+                    f"{path}.certfile",
+                    f"{options.certfile} does not exist yet",
+                    "the first start makes it, its key and an authority of this "
+                    "installation's own",
+                )
+            )
+        else:
+            findings += check_ssl_options(options, path, loaded.base_dir)
     return by_severity(list(dict.fromkeys(findings)))
 
 
 def prepare(loaded: Loaded) -> tuple[list[str], list[Finding]]:
-    """All that must hold before a port is opened: (notices, findings that are no errors).
+    """All that must hold before a port is opened: (lines for the operator, findings).
 
-    Raises ConfigurationErrors with every error there is, in one run.
+    Makes the first certificates where they are missing. The findings are those worth a line at
+    every start; ``mqttd check`` shows the rest. Raises ConfigurationErrors with every error there
+    is, in one run, and StartupError when TLS does not work on this machine.
     """
-    self_test()
-    notices = make_default_certificates(loaded)
+    try:
+        self_test()
+    except TLSUnavailable as problem:
+        raise StartupError([str(problem)]) from None
+    lines: list[str] = []
+    for path, options in _ssl_options(loaded):
+        lines += ensure_default_certificates(options, loaded.base_dir, path=path)
     findings = check_everything(loaded)
     if any(finding.severity == "error" for finding in findings):
         raise ConfigurationErrors(findings)
-    # Weak settings are for ``mqttd check``; that everybody is let in is said at every start.
-    weak = {each for each in lint(loaded.configuration) if each.path != "authentication"}
-    return notices, [each for each in findings if each not in weak]
+    advice = [each for each in lint(loaded.configuration) if each.path != OPEN_TO_ALL]
+    if advice:
+        lines.append(f"mqttd check has {len(advice)} more remarks on weak or risky settings")
+    return lines, [finding for finding in findings if finding not in advice]
+
+
+def _ssl_options(loaded: Loaded) -> Iterator[tuple[str, SslOptions]]:
+    for listener in loaded.configuration.listeners.enabled():
+        if listener.ssl_options is not None:
+            yield f"{listener.path}.ssl_options", listener.ssl_options
+
+
+def _made_at_first_start(options: SslOptions, base_dir: Path) -> bool:
+    named = (options.keyfile, options.certfile)
+    return named == (DEFAULT_KEYFILE, DEFAULT_CERTFILE) and not any(
+        os.path.lexists(base_dir / name) for name in (*named, DEFAULT_CACERTFILE)
+    )

@@ -2,112 +2,182 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import sys
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
 
-from twisted.application.service import IService
+from twisted.application.service import IService, MultiService
+from twisted.internet.defer import Deferred
+from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.python import usage
+from twisted.python.components import Componentized
+from twisted.python.logfile import LogFile
 from typing_extensions import override
 
-import twisted
-from mqttd._version import __version__
+from mqttd.cli.check import check, report
 from mqttd.config.errors import ConfigurationErrors
-from mqttd.config.load import Loaded, load_configuration
-
-CONFIG_FILES = ("etc/mqttd.conf", "/etc/mqttd/mqttd.conf")
-"""Looked for in this order when ``--config`` is not given."""
+from mqttd.config.load import load_configuration
+from mqttd.config.schema.log import LogOptions
+from mqttd.log.setup import Log
+from mqttd.startup import (
+    CONFIG_FILES,
+    EXIT_CONFIGURATION,
+    StartupError,
+    default_configuration,
+    prepare,
+)
+from mqttd.versions import version_text
 
 
 class Options(usage.Options):
-    """Options of ``twistd mqttd``. After parsing, ``loaded`` is the checked configuration."""
+    """The options of ``twistd mqttd``."""
 
-    synopsis = "[twistd options] mqttd [--config FILE]"
+    # Twisted puts the names of the commands before it.
+    synopsis = "[--config FILE]"
     longdesc = "An MQTT broker (3.1, 3.1.1, 5.0) over tcp, ssl, ws and wss."
-    loaded: Loaded
 
     optParameters = [  # noqa: RUF012, N815 - Twisted's way
-        ["config", "c", None, f"Configuration file (default: {' or '.join(CONFIG_FILES)})."],
+        ["config", "c", None, f"Configuration file (default: {' or else '.join(CONFIG_FILES)})."],
     ]
     optFlags = [  # noqa: RUF012, N815
         ["check-config", None, "Check the configuration and the files it names, then exit."],
     ]
 
+    @override
     def opt_version(self) -> None:
         """Print the versions of mqttd and of what it runs on, then exit."""
         print(version_text())
-        sys.exit(0)
+        raise SystemExit(0)
 
     def opt_help_plugins(self) -> None:
-        """List the plugins that can be named in the configuration, then exit."""
+        """List the kinds of plugins the configuration can name, then exit."""
         print(
-            "This version of mqttd has no plugin points yet.\n"
+            "This version of mqttd has no plugin kinds yet: what it can do is built in.\n"
             "Authenticators, authorizers, revocation checkers and PSK stores are to come."
         )
-        sys.exit(0)
-
-    opt_help_plugins.__name__ = "opt_help-plugins"
+        raise SystemExit(0)
 
     @override
     def postOptions(self) -> None:
-        path = config_path(self["config"])
-        try:
-            self.loaded = load_configuration(path)
-        except ConfigurationErrors as errors:
-            raise usage.UsageError(f"{path}:\n{errors}") from None
+        if self["config"] is None:
+            self["config"] = default_configuration()
+        if self["config"] is None:
+            raise usage.UsageError(
+                f"there is no {' and no '.join(CONFIG_FILES)}: name one with --config"
+            )
         if self["check-config"]:
-            sys.exit(_check(self.loaded))
+            raise SystemExit(check(self["config"]))
 
 
-def config_path(given: str | None) -> str:
-    """The configuration file to read. Raises UsageError when there is none."""
-    if given is not None:
-        if not os.access(given, os.R_OK):
-            raise usage.UsageError(f"cannot read the configuration file {given}")
-        return given
-    for path in CONFIG_FILES:
-        if Path(path).exists():
-            return path
-    raise usage.UsageError(f"no configuration file: neither {' nor '.join(CONFIG_FILES)}")
+class MqttdService(MultiService):
+    """The broker and its log, as twistd and twist run them.
 
+    ``replaces_log``: our log is the only one; else it is beside the one that twistd or twist was
+    told to write. ``console_shown``: what we log at level critical gets to the operator's eyes.
+    """
 
-def version_text() -> str:
-    """mqttd's version, and those of Python, Twisted and OpenSSL."""
-    from mqttd.tls.self_test import self_test  # noqa: PLC0415 - slow, and for --version only
+    def __init__(
+        self, broker: IService, log: Log, *, replaces_log: bool, console_shown: bool
+    ) -> None:
+        super().__init__()
+        self._output = log.observer
+        self._replaces_log = replaces_log
+        self._console_shown = console_shown
+        broker.setServiceParent(self)
 
-    return (
-        f"mqttd {__version__}\n"
-        f"Python {platform.python_version()}, Twisted {twisted.__version__}, {self_test()}"
-    )
+    @override
+    def setServiceParent(self, parent: Any) -> None:
+        # twistd asks the application for a log before it starts it.
+        if self._replaces_log and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._output)
+        super().setServiceParent(parent)
 
+    @override
+    def privilegedStartService(self) -> None:
+        self._start(super().privilegedStartService)
 
-def _check(loaded: Loaded) -> int:
-    from mqttd.startup import check_everything  # noqa: PLC0415
+    @override
+    def startService(self) -> None:
+        self._start(super().startService)
 
-    findings = check_everything(loaded)
-    for finding in findings:
-        print(finding)
-    errors = sum(finding.severity == "error" for finding in findings)
-    print(f"{loaded.path}: {'ok' if not errors else f'{errors} errors'}")
-    return 1 if errors else 0
+    @override
+    def stopService(self) -> Deferred[Any]:
+        stopped: Deferred[Any] = super().stopService()
+        return stopped.addBoth(self._stopped)
+
+    def _start(self, start: Callable[[], object]) -> None:
+        if not self._replaces_log:
+            globalLogPublisher.addObserver(self._output)  # once more does no harm
+        try:
+            start()
+        except StartupError as error:
+            if not self._console_shown:
+                print(error, file=sys.__stderr__)
+            raise
+
+    def _stopped(self, result: object) -> object:
+        if not self._replaces_log:
+            globalLogPublisher.removeObserver(self._output)
+        return result
 
 
 def makeService(options: Options) -> IService:
-    """The service for a parsed command line; twistd calls this."""
-    # Imported late: by now twistd has installed the reactor the user asked for.
-    from mqttd.service import BrokerService  # noqa: PLC0415
-    from mqttd.startup import prepare  # noqa: PLC0415
+    """The service for a parsed command line; twistd and twist call this.
 
-    loaded = options.loaded
+    A configuration that cannot be used ends the process with status 78 and every error there is.
+    """
+    # Imported late: by now the reactor the user asked for is installed.
+    from mqttd.service import BrokerService  # noqa: PLC0415
+
+    path = options["config"]
+    twistd = _twistd(options)
     try:
+        loaded = load_configuration(path)
         notices, findings = prepare(loaded)
+        log = Log(loaded.configuration.log)
+        log.open_file(loaded.base_dir)
+        console = _console(twistd, loaded.configuration.log)
+        if console is not None:
+            log.open_console(console)
+        hints = log.console is not None and log.console.for_people and console is sys.stdout
+        broker = BrokerService(loaded, notices=notices, findings=findings, hints=hints)
     except ConfigurationErrors as errors:
-        raise SystemExit(f"mqttd does not start; {loaded.path}:\n{errors}") from None
-    parent: Any = options.parent or {}
-    foreground = bool(parent.get("nodaemon"))
-    own_log = not (parent.get("logfile") or parent.get("logger") or parent.get("syslog"))
-    return BrokerService(
-        loaded, notices=notices, findings=findings, own_log=own_log, hints=foreground
+        print(report(path, errors.findings), file=sys.stderr)
+        raise SystemExit(EXIT_CONFIGURATION) from None
+    except StartupError as error:
+        print(error, file=sys.stderr)
+        raise
+    return MqttdService(
+        broker,
+        log,
+        replaces_log=twistd is not None and not _other_log(twistd),
+        # twist's log has not begun then, and Twisted shows critical events until it has
+        console_shown=console is sys.stdout or twistd is None,
     )
+
+
+def _twistd(options: Options) -> Mapping[str, Any] | None:
+    """twistd's own options; None when twist, which has others, or a test calls us."""
+    parent: Mapping[str, Any] | None = options.parent
+    return parent if parent is not None and "nodaemon" in parent else None
+
+
+def _other_log(twistd: Mapping[str, Any]) -> bool:
+    """Whether twistd was told to write a log that ours must not replace."""
+    misplaced = twistd["logfile"] == "-" and not twistd["nodaemon"]  # twistd refuses it
+    return bool(twistd["logger"] or twistd["syslog"] or misplaced)
+
+
+def _console(twistd: Mapping[str, Any] | None, options: LogOptions) -> TextIO | LogFile | None:
+    """Where ``log.console`` goes: the place twistd's own log would go to."""
+    if twistd is None or _other_log(twistd):
+        return None
+    name = twistd["logfile"]
+    file: LogFile | None = None
+    if name and name != "-":
+        file = LogFile.fromFullPath(name)
+    elif twistd["nodaemon"]:
+        return sys.stdout if options.console.enable else None
+    elif not options.file.enable:
+        file = LogFile.fromFullPath("twistd.log")  # a daemon has no standard output
+    return file

@@ -28,11 +28,16 @@ class Finding:
     cure: str = ""
     origin: str = ""
 
-    def __str__(self) -> str:
+    @property
+    def text(self) -> str:
+        """All but the severity, on one line."""
         place = f" ({self.origin})" if self.origin else ""
         subject = f"{self.path}{place}: " if self.path or place else ""
         cure = f" [{self.cure}]" if self.cure else ""
-        return f"{self.severity}: {subject.lstrip()}{self.message}{cure}"
+        return f"{subject.lstrip()}{self.message}{cure}"
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.text}"
 
 
 def error(path: str, message: str, cure: str = "") -> Finding:

@@ -23,6 +23,13 @@ FILE_MODE = 0o640
 _RANKS = {level: rank for rank, level in enumerate(LogLevel.iterconstants())}
 
 
+def _rank(event: LogEvent) -> int:
+    level = event.get("log_level", LogLevel.info)
+    if level is LogLevel.info and event.get("log_namespace") == "log_legacy":
+        level = LogLevel.debug  # Twisted's own news, such as a line for each port it closes
+    return _RANKS[level]
+
+
 class OutputOptions(Protocol):
     """What ``log.console`` and ``log.file`` have in common."""
 
@@ -88,6 +95,11 @@ class Output:
         self._format = formatter
 
     @property
+    def for_people(self) -> bool:
+        """Whether plain words may stand between the lines: no program reads them."""
+        return self._format is format_text
+
+    @property
     def level(self) -> str:
         """The lowest level written."""
         return self._level
@@ -99,7 +111,7 @@ class Output:
 
     def __call__(self, event: LogEvent) -> None:
         """Write the event. Raises what the file raises; the publisher tells the other outputs."""
-        if _RANKS.get(event.get("log_level"), _RANKS[LogLevel.info]) >= self._lowest:
+        if _rank(event) >= self._lowest:
             text = self._format(event)
             if text:
                 self.file.write(text)
@@ -122,14 +134,12 @@ class Log:
     def open_console(
         self, file: TextIO | LogFile, environ: Mapping[str, str] | None = None
     ) -> None:
-        """Write ``log.console`` to ``file``, if it is enabled.
+        """Write to ``file`` as ``log.console`` says.
 
         Standard output connected to the systemd journal, as ``environ`` tells (None: the
         process's own), gets the journal's form.
         """
         options = self._options.console
-        if not options.enable:
-            return
         formatter = _FORMATTERS[options.formatter]
         if formatter is format_text and _is_journal(file, environ):
             formatter = format_journal
