@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from typing_extensions import override
@@ -31,6 +32,7 @@ from mqttd.net.admission import OpenAdmission
 from mqttd.net.events import LoggedEvents
 from mqttd.net.factory import ListenerFactory
 from mqttd.net.listeners import Listener, ListenError
+from mqttd.net.steady_clock import SteadyClock
 from mqttd.net.sweeper import Sweeper
 from mqttd.net.turn import Turn
 from mqttd.startup import StartupError
@@ -58,6 +60,7 @@ class BrokerService(Service):
         loaded: Loaded,
         *,
         reactor: Any = None,
+        clock: IReactorTime | None = None,
         notices: Sequence[str] = (),
         findings: Sequence[Finding] = (),
         hints: bool = False,
@@ -67,6 +70,7 @@ class BrokerService(Service):
 
             reactor = default_reactor
         self._reactor = reactor
+        self._clock = clock or SteadyClock(reactor)
         self._notices = notices
         self._findings = findings
         self._hints = hints
@@ -75,7 +79,7 @@ class BrokerService(Service):
         self.engine = MemoryEngine(_engine_options(mqtt))
         limits = _limits(mqtt)
         self.broker = Broker(self.engine, limits, OpenAdmission(), events=LoggedEvents())
-        self.turn = Turn(reactor, self.broker)
+        self.turn = Turn(self._clock, self.broker)
         self.listeners: list[Listener] = []
         self._disabled: list[str] = []
         for options in configuration.listeners:
@@ -84,7 +88,7 @@ class BrokerService(Service):
             else:
                 self._disabled.append(options.id)
         self._sweeper = Sweeper(
-            reactor, self.broker, [listener.factory for listener in self.listeners]
+            self._clock, self.broker, [listener.factory for listener in self.listeners]
         )
         self._sys_topics = configuration.sys_topics
         self._sys_call: LoopingCall | None = None
@@ -100,7 +104,7 @@ class BrokerService(Service):
             self.broker,
             attrs.evolve(limits, **own),
             self.turn,
-            self._reactor,
+            self._clock,
             _tls_context(options, loaded),
             packet_trace,
         )
@@ -144,7 +148,7 @@ class BrokerService(Service):
             self._log.info("{listener} is disabled", listener=name)
         self._sweeper.start()
         if self._sys_topics.enabled:
-            started = self._reactor.seconds()
+            started = self._clock.seconds()
             topics = SysTopics(self.broker, f"mqttd {__version__}", started, _memory)
             self._sys_call = LoopingCall(self._publish_figures, topics)
             self._sys_call.clock = self._reactor
@@ -180,7 +184,7 @@ class BrokerService(Service):
         count = len(self.broker.connections)
         if count:
             self._log.info("stopping; {count} connections are closed", count=count)
-        self.broker.shut_down(self._reactor.seconds())
+        self.broker.shut_down(self._clock.seconds())
         self.turn.end()
         closing += [listener.factory.when_empty() for listener in self.listeners]
         cut = self._reactor.callLater(STOP_TIME, self._cut)
