@@ -81,7 +81,9 @@ bench: $(PLUGINS) $(TOOLS)
 	$(BIN)/python benchmarks/end_to_end.py $(BENCH_ARGS)
 
 fuzz: $(PLUGINS) $(TOOLS)
-	@for file in fuzz/fuzz_*.py; do echo "$$file"; $(BIN)/python "$$file" $(FUZZ_ARGS) || exit 1; done
+	@for file in $(wildcard fuzz/fuzz_*.py); do \
+	    echo "$$file"; $(BIN)/python "$$file" $(FUZZ_ARGS) || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache \
