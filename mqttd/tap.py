@@ -135,8 +135,11 @@ def makeService(options: Options) -> IService:
         loaded = load_configuration(path)
         notices, findings = prepare(loaded)
         log = Log(loaded.configuration.log)
-        log.open_file(loaded.base_dir)
-        console = _console(twistd, loaded.configuration.log)
+        try:
+            log.open_file(loaded.base_dir)
+            console = _console(twistd, loaded.configuration.log)
+        except OSError as error:
+            raise StartupError([f"cannot log to {error.filename}: {error.strerror}"]) from None
         if console is not None:
             log.open_console(console)
         hints = log.console is not None and log.console.for_people and console is sys.stdout
