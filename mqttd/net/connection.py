@@ -47,6 +47,7 @@ class NetworkConnection(TwistedProtocol):
 
     _log = Logger()
     transport: TCPTransport
+    _most_waiting: int
 
     def __init__(self, factory: ListenerFactory, peer: tuple[str, int]) -> None:
         self.factory: ListenerFactory = factory
@@ -59,6 +60,8 @@ class NetworkConnection(TwistedProtocol):
         self._proxy: ProxyParser | None = None
         self._buffer: WriteBuffer | None = None
         self._closing = False
+        self._held = False
+        self._crowded = False
         self._stalled: tuple[float, int] | None = None
         self._websocket_idle = math.inf
 
@@ -68,6 +71,7 @@ class NetworkConnection(TwistedProtocol):
     def connectionMade(self) -> None:
         factory = self.factory
         factory.configure(self.transport)
+        self._most_waiting = 2 * factory.options.tcp_options.high_watermark
         self._buffer = WriteBuffer(
             self.transport,
             factory.turn,
@@ -75,6 +79,7 @@ class NetworkConnection(TwistedProtocol):
             self._write,
             self._outlet_filled,
             self._outlet_drained,
+            self._outlet_resumed,
         )
         self.transport.registerProducer(self._buffer, True)
         factory.joined(self)
@@ -89,14 +94,11 @@ class NetworkConnection(TwistedProtocol):
         self.factory.turn.touch()
         try:
             self._stage(data)
+            if self._buffer is not None and self._buffer.paused:
+                self._check_crowd(self._buffer)
         except Exception:
             # Ours, not the peer's: peers' errors are values by the time they get here.
-            self._log.failure(
-                "an error of mqttd's own on {listener} from {peer}",
-                listener=self.factory.id,
-                peer=self._peer_text(),
-            )
-            self._break()
+            self._fail()
 
     @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -191,7 +193,19 @@ class NetworkConnection(TwistedProtocol):
         if plaintext:
             self._above(plaintext)
         if self._tls.peer_closed and not self._closing:
-            self.transport.loseConnection()
+            self._peer_closed()
+
+    def _peer_closed(self) -> None:
+        """close_notify came: what this turn still answers goes out, then ours, then the end."""
+        if self.mqtt is None:
+            self.factory.ended_early(self, "the peer closed the connection")
+        self._closing = True
+        self._stage = self._discard
+        self.factory.turn.dirty.append(self)
+
+    def flush(self) -> None:
+        """The end of the turn in which the peer closed."""
+        self._shut(linger=False)
 
     def _decrypt(self, data: bytes) -> bytes | None:
         """Plaintext, or None when the channel failed and the connection is being closed."""
@@ -254,7 +268,7 @@ class NetworkConnection(TwistedProtocol):
                 self.mqtt.receive(chunk, now)
         if websocket.closed and not self._closing:
             if self.mqtt is None:
-                self._give_up("no WebSocket for MQTT was asked for")
+                self._give_up(f"WebSocket: {websocket.reason}")
             else:
                 self._shut(linger=True)
 
@@ -287,8 +301,14 @@ class NetworkConnection(TwistedProtocol):
 
     def send(self, *parts: bytes) -> None:
         """Bytes of MQTT for the peer."""
-        assert self._buffer is not None
-        self._buffer.add(parts)
+        buffer = self._buffer
+        assert buffer is not None
+        buffer.add(parts)
+        if not buffer.writable and not self._choked and buffer.size > self._most_waiting:
+            # Messages stop at the high watermark; answers do not. A peer that asks and asks, and
+            # takes no answer, is not read until it does.
+            self._choked = True
+            self.transport.pauseProducing()
 
     def close(self, *, linger: bool) -> None:
         """The broker is done with this peer."""
@@ -297,11 +317,16 @@ class NetworkConnection(TwistedProtocol):
 
     def pause(self) -> None:
         """Stop reading."""
+        self._held = True
         self.transport.pauseProducing()
 
     def resume(self) -> None:
         """Read again."""
-        if not self._closing:
+        self._held = False
+        self._read_again()
+
+    def _read_again(self) -> None:
+        if not (self._closing or self._held or self._choked):
             self.transport.resumeProducing()
 
     def _outlet_filled(self) -> None:
@@ -309,19 +334,32 @@ class NetworkConnection(TwistedProtocol):
             self.mqtt.outlet_filled()
 
     def _outlet_drained(self) -> None:
+        if self._choked:
+            self._choked = False
+            self._read_again()
         if self.mqtt is not None and not self._closing:
             self.mqtt.outlet_drained(self.factory.now())
+
+    def _outlet_resumed(self) -> None:
+        if self._crowded:
+            self._crowded = False
+            if not self._held and not self._closing:
+                self.transport.resumeProducing()
 
     # --- bytes out --------------------------------------------------------------------------
 
     def _write(self, data: bytes) -> None:
         self.factory.broker.counters.bytes_sent += len(data)
         websocket = self._websocket
-        if websocket is not None:
-            websocket.send(data)
-            self._send_frames(websocket)
-        else:
-            self._write_plain(data)
+        try:
+            if websocket is not None:
+                websocket.send(data)
+                self._send_frames(websocket)
+            else:
+                self._write_plain(data)
+        except Exception:
+            # What was lost cannot be sent again: the rest would make no sense to the peer.
+            self._fail()
 
     def _send_frames(self, websocket: WebSocketServer) -> None:
         data = websocket.outgoing()
@@ -369,6 +407,15 @@ class NetworkConnection(TwistedProtocol):
         """The peer got no further than the stages before MQTT."""
         self.factory.ended_early(self, reason)
         self._shut(linger=True)
+
+    def _fail(self) -> None:
+        """An error of our own is being handled: it ends this connection and no other."""
+        self._log.failure(
+            "an error of mqttd's own on {listener} from {peer}",
+            listener=self.factory.id,
+            peer=self._peer_text(),
+        )
+        self._break()
 
     def _break(self, reason: str = "internal error") -> None:
         """End without ceremony."""

@@ -57,6 +57,8 @@ class ListenerFactory(ServerFactory):
         self.tls_context = tls_context
         self.access_rules = parse_access_rules(options.access_rules)
         self.now = reactor.seconds
+        # Two buffers, here and in the transport, each with the watermark and one message more.
+        self.crowd = 2 * (options.tcp_options.high_watermark + limits.max_packet_size)
         self.connections: set[NetworkConnection] = set()
         self._trace = trace
         self._emptied: Deferred[None] | None = None
@@ -107,7 +109,8 @@ class ListenerFactory(ServerFactory):
 
     def unsent(self, transport: Any) -> int:
         """Bytes the transport holds; only to see whether it makes progress."""
-        return len(transport.dataBuffer) - int(transport.offset)
+        later: int = transport._tempDataLen  # written, and not yet joined to the buffer
+        return len(transport.dataBuffer) - int(transport.offset) + later
 
     def joined(self, connection: NetworkConnection) -> None:
         """A connection began."""

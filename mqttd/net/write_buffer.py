@@ -17,7 +17,8 @@ class WriteBuffer:
     ``write`` puts the joined bytes on the wire, through WebSocket and TLS where there are any.
     While the transport asks for a pause, bytes stay here; ``writable`` turns False when more than
     ``high_watermark`` bytes wait, which is when ``filled`` is called, and True again, with
-    ``drained``, when they are gone.
+    ``drained``, when they are gone. ``resumed`` is called whenever the transport has sent all it
+    had, and was given what waited here.
     """
 
     __slots__ = (
@@ -27,6 +28,7 @@ class WriteBuffer:
         "_high_watermark",
         "_parts",
         "_paused",
+        "_resumed",
         "_size",
         "_transport",
         "_turn",
@@ -42,6 +44,7 @@ class WriteBuffer:
         write: Callable[[bytes], None],
         filled: Callable[[], None],
         drained: Callable[[], None],
+        resumed: Callable[[], None],
     ) -> None:
         self._transport = transport
         self._turn = turn
@@ -49,6 +52,7 @@ class WriteBuffer:
         self._write = write
         self._filled = filled
         self._drained = drained
+        self._resumed = resumed
         self._parts: list[bytes] = []
         self._size = 0
         self._paused = False
@@ -108,6 +112,8 @@ class WriteBuffer:
         """The transport has sent what it had."""
         self._paused = False
         self.flush()
+        if not self._paused:
+            self._resumed()
 
     def stopProducing(self) -> None:
         """The transport is gone."""

@@ -22,7 +22,8 @@ from mqttd.tls.bootstrap import DEFAULT_CACERTFILE, ensure_default_certificates
 from mqttd.tls.context import build_server_context, check_ssl_options
 
 if TYPE_CHECKING:
-    from tests.tls.conftest import Joined, Pki
+    from tests.conftest import Pki
+    from tests.tls.conftest import Joined
 
 DEFAULT = SslOptions()
 EVERY_VERSION = ["tlsv1.3", "tlsv1.2", "tlsv1.1", "tlsv1"]

@@ -16,7 +16,8 @@ from mqttd.tls.channel import TLSChannel, TLSInfo
 from mqttd.tls.failure import TLSFailure
 
 if TYPE_CHECKING:
-    from tests.tls.conftest import Joined, Pki
+    from tests.conftest import Pki
+    from tests.tls.conftest import Joined
 
     Join = Callable[..., Joined]
 

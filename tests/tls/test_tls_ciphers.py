@@ -19,7 +19,8 @@ from mqttd.tls.ciphers import (
 )
 
 if TYPE_CHECKING:
-    from tests.tls.conftest import Joined, Pki
+    from tests.conftest import Pki
+    from tests.tls.conftest import Joined
 
 BOTH = ["tlsv1.3", "tlsv1.2"]
 EMQX_DEFAULT = (

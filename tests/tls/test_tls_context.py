@@ -25,7 +25,8 @@ from mqttd.tls import native
 from mqttd.tls.context import build_server_context, check_ssl_options
 
 if TYPE_CHECKING:
-    from tests.tls.conftest import Authority, Joined, Pki
+    from tests.conftest import Authority, Pki
+    from tests.tls.conftest import Joined
 
     Join = Callable[..., Joined]
     MakeRoot = Callable[..., Authority]

@@ -19,7 +19,8 @@ from mqttd.tls.context import ALPN_HTTP, build_server_context
 from mqttd.tls.failure import TLSFailure, alert_name, foreign_protocol
 
 if TYPE_CHECKING:
-    from tests.tls.conftest import Joined, Pki
+    from tests.conftest import Pki
+    from tests.tls.conftest import Joined
 
     Join = Callable[..., Joined]
 

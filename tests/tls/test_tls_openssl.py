@@ -16,7 +16,7 @@ from mqttd.tls.context import ServerContext
 from mqttd.tls.failure import TLSFailure
 
 if TYPE_CHECKING:
-    from tests.tls.conftest import Pki
+    from tests.conftest import Pki
 
 OPENSSL = shutil.which("openssl") or "openssl"
 

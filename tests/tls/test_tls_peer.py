@@ -17,7 +17,8 @@ from mqttd.identity import PeerCertificate
 from mqttd.tls.peer import describe_subject, peer_certificate
 
 if TYPE_CHECKING:
-    from tests.tls.conftest import Joined, Pki
+    from tests.conftest import Pki
+    from tests.tls.conftest import Joined
 
     Join = Callable[..., Joined]
 
