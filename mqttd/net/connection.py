@@ -47,7 +47,6 @@ class NetworkConnection(TwistedProtocol):
 
     _log = Logger()
     transport: TCPTransport
-    _most_waiting: int
 
     def __init__(self, factory: ListenerFactory, peer: tuple[str, int]) -> None:
         self.factory: ListenerFactory = factory
@@ -71,7 +70,6 @@ class NetworkConnection(TwistedProtocol):
     def connectionMade(self) -> None:
         factory = self.factory
         factory.configure(self.transport)
-        self._most_waiting = 2 * factory.options.tcp_options.high_watermark
         self._buffer = WriteBuffer(
             self.transport,
             factory.turn,
@@ -98,7 +96,7 @@ class NetworkConnection(TwistedProtocol):
                 self._check_crowd(self._buffer)
         except Exception:
             # Ours, not the peer's: peers' errors are values by the time they get here.
-            self._fail()
+            self.fail()
 
     @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -301,14 +299,8 @@ class NetworkConnection(TwistedProtocol):
 
     def send(self, *parts: bytes) -> None:
         """Bytes of MQTT for the peer."""
-        buffer = self._buffer
-        assert buffer is not None
-        buffer.add(parts)
-        if not buffer.writable and not self._choked and buffer.size > self._most_waiting:
-            # Messages stop at the high watermark; answers do not. A peer that asks and asks, and
-            # takes no answer, is not read until it does.
-            self._choked = True
-            self.transport.pauseProducing()
+        assert self._buffer is not None
+        self._buffer.add(parts)
 
     def close(self, *, linger: bool) -> None:
         """The broker is done with this peer."""
@@ -323,10 +315,7 @@ class NetworkConnection(TwistedProtocol):
     def resume(self) -> None:
         """Read again."""
         self._held = False
-        self._read_again()
-
-    def _read_again(self) -> None:
-        if not (self._closing or self._held or self._choked):
+        if not self._closing and not self._crowded:
             self.transport.resumeProducing()
 
     def _outlet_filled(self) -> None:
@@ -334,11 +323,17 @@ class NetworkConnection(TwistedProtocol):
             self.mqtt.outlet_filled()
 
     def _outlet_drained(self) -> None:
-        if self._choked:
-            self._choked = False
-            self._read_again()
         if self.mqtt is not None and not self._closing:
             self.mqtt.outlet_drained(self.factory.now())
+
+    def _check_crowd(self, buffer: WriteBuffer) -> None:
+        """Messages stop at the high watermark; answers do not. A peer that asks and asks, and
+        takes no answer, is not read until it does."""
+        if self._crowded or self._closing:
+            return
+        if buffer.size + self.factory.unsent(self.transport) > self.factory.crowd:
+            self._crowded = True
+            self.transport.pauseProducing()
 
     def _outlet_resumed(self) -> None:
         if self._crowded:
@@ -359,7 +354,7 @@ class NetworkConnection(TwistedProtocol):
                 self._write_plain(data)
         except Exception:
             # What was lost cannot be sent again: the rest would make no sense to the peer.
-            self._fail()
+            self.fail()
 
     def _send_frames(self, websocket: WebSocketServer) -> None:
         data = websocket.outgoing()
@@ -408,7 +403,7 @@ class NetworkConnection(TwistedProtocol):
         self.factory.ended_early(self, reason)
         self._shut(linger=True)
 
-    def _fail(self) -> None:
+    def fail(self) -> None:
         """An error of our own is being handled: it ends this connection and no other."""
         self._log.failure(
             "an error of mqttd's own on {listener} from {peer}",

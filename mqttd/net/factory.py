@@ -163,4 +163,7 @@ class ListenerFactory(ServerFactory):
     def sweep(self, now: float) -> None:
         """Look at every connection's deadline."""
         for connection in list(self.connections):
-            connection.check_deadline(now)
+            try:
+                connection.check_deadline(now)
+            except Exception:
+                connection.fail()

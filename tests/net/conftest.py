@@ -43,6 +43,8 @@ class Wire(StringTransport):
         self.nodelay: bool | None = None
         self.dataBuffer = b""
         self.offset = 0
+        self.bufferSize = 65536
+        self._tempDataLen = 0
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         self.nodelay = enabled

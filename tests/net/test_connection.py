@@ -1,0 +1,506 @@
+"""One socket from its first byte to its end: plain, PROXY, TLS and WebSocket."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from OpenSSL import SSL
+
+from mqttd.config.schema.tcp import TcpOptions
+from mqttd.config.schema.websocket import WebSocketOptions
+from mqttd.packets.encode import encode
+from mqttd.packets.publish import Publish
+from mqttd.packets.subscribe import Subscribe, SubscribeTopic
+from mqttd.tls.channel import TLSChannel
+
+CONNECT = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01a"
+CONNACK = b"\x20\x02\x00\x00"
+PINGREQ, PINGRESP = b"\xc0\x00", b"\xd0\x00"
+PROXY = b"PROXY TCP4 198.51.100.9 192.0.2.1 5000 1883\r\n"
+UPGRADE = (
+    b"GET /mqtt HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Protocol: mqtt\r\n\r\n"
+)
+
+
+def frame(payload: bytes, opcode: int = 2) -> bytes:
+    """A masked frame of a client, with a mask of zeros."""
+    assert len(payload) < 126
+    return bytes((0x80 | opcode, 0x80 | len(payload))) + bytes(4) + payload
+
+
+class TLSPeer:
+    """A TLS client in front of a peer."""
+
+    def __init__(self, peer: Any, context: SSL.Context) -> None:
+        self.peer = peer
+        self.channel = TLSChannel(context, server=False, server_hostname=b"localhost")
+
+    def shake(self, before: bytes = b"") -> None:
+        self.channel.start()
+        data = before + self.channel.outgoing()
+        while data:
+            answer = self.peer.send(data)
+            self.channel.receive(answer)
+            data = self.channel.outgoing()
+
+    def send(self, plaintext: bytes) -> bytes:
+        self.channel.send(plaintext)
+        return self.channel.receive(self.peer.send(self.channel.outgoing()))
+
+
+# --- plain ----------------------------------------------------------------------------------
+
+
+def test_connect_is_answered_and_logged(world: Any) -> None:
+    peer = world.peer(world.listener())
+    assert peer.wire.nodelay is True
+    assert peer.send(CONNECT) == CONNACK
+    assert world.lines() == [
+        "New connection from 192.0.2.7:4711 on port 1883.",
+        "New client connected from 192.0.2.7:4711 as a (p2, c1, k0).",
+    ]
+    peer.lose()
+    assert world.lines()[-1] == (
+        "Client a [192.0.2.7:4711] disconnected: connection closed by client."
+    )
+    assert not world.factories[0].connections
+    assert not world.broker.connections
+
+
+def test_answers_of_one_turn_leave_in_one_write(world: Any) -> None:
+    peer = world.peer(world.listener())
+    writes: list[bytes] = []
+    peer.wire.write = writes.append
+    peer.protocol.dataReceived(CONNECT)
+    peer.protocol.dataReceived(PINGREQ + PINGREQ)
+    assert writes == []
+    world.turn()
+    world.turn()
+    assert b"".join(writes) == CONNACK + 2 * PINGRESP
+    assert len(writes) <= 2
+
+
+def test_a_peer_that_says_nothing_is_gone_after_idle_timeout(world: Any) -> None:
+    peer = world.peer(world.listener())
+    world.pass_time(14)
+    assert not peer.wire.disconnecting
+    world.pass_time(2)
+    assert peer.wire.disconnecting
+    assert "nothing came in time" in world.lines()[-1]
+
+
+def test_a_peer_that_leaves_before_connect_is_one_line(world: Any) -> None:
+    peer = world.peer(world.listener())
+    peer.lose()
+    assert len([line for line in world.lines() if "192.0.2.7" in line]) == 2
+
+
+# --- PROXY protocol -------------------------------------------------------------------------
+
+
+def test_the_real_client_is_the_one_of_the_proxy_header(world: Any) -> None:
+    peer = world.peer(world.listener(proxy_protocol=True))
+    assert peer.send(PROXY + CONNECT) == CONNACK
+    assert "198.51.100.9:5000 as a" in world.lines()[-1]
+
+
+def test_a_proxy_header_in_single_bytes(world: Any) -> None:
+    peer = world.peer(world.listener(proxy_protocol=True))
+    data = PROXY + CONNECT
+    assert b"".join(peer.send(data[at : at + 1]) for at in range(len(data))) == CONNACK
+
+
+def test_a_proxy_header_of_unknown_family_keeps_the_address_of_the_socket(world: Any) -> None:
+    peer = world.peer(world.listener(proxy_protocol=True))
+    assert peer.send(b"PROXY UNKNOWN\r\n" + CONNECT) == CONNACK
+    assert "192.0.2.7:4711 as a" in world.lines()[-1]
+
+
+def test_rules_are_asked_for_the_real_client_only(world: Any) -> None:
+    rules = ["deny 198.51.100.0/24", "allow 203.0.113.0/24"]
+    factory = world.listener(proxy_protocol=True, access_rules=rules)
+    denied = world.peer(factory)
+    assert denied.send(PROXY + CONNECT) == b""
+    assert denied.wire.write_closed
+    assert world.lines()[-1] == (
+        "tcp:default: connection from 198.51.100.9:5000 ended: refused by access_rules"
+    )
+    allowed = world.peer(factory)
+    header = PROXY.replace(b"198.51.100.9", b"203.0.113.9")
+    assert allowed.send(header + CONNECT) == CONNACK
+
+
+def test_without_a_proxy_header_nobody_comes_in(world: Any) -> None:
+    peer = world.peer(world.listener(proxy_protocol=True))
+    assert peer.send(CONNECT) == b""
+    assert peer.wire.write_closed
+    assert (
+        "no valid PROXY header: the first bytes are an MQTT CONNECT packet" in (world.lines()[-1])
+    )
+
+
+def test_a_proxy_header_has_its_time(world: Any) -> None:
+    peer = world.peer(world.listener(proxy_protocol=True, proxy_protocol_timeout=3.0))
+    peer.send(PROXY[:20])
+    world.pass_time(2)
+    assert not peer.wire.write_closed
+    world.pass_time(1)
+    assert peer.wire.write_closed
+    assert "took too long" in world.lines()[-1]
+
+
+# --- TLS ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tls(world: Any, pki: Any) -> Any:
+    """Make a TLS listener."""
+
+    def make(**options: Any) -> Any:
+        own = pki.options(handshake_timeout=15.0)
+        options.setdefault("type", "ssl")
+        return world.listener(pki.server_context(), ssl_options=own, **options)
+
+    return make
+
+
+def test_mqtt_over_tls(world: Any, tls: Any, pki: Any) -> None:
+    peer = world.peer(tls())
+    client = TLSPeer(peer, pki.client_context())
+    client.shake()
+    assert client.send(CONNECT) == CONNACK
+    assert client.send(PINGREQ) == PINGRESP
+    assert peer.protocol.peer.tls_version == "TLSv1.3"
+    assert peer.protocol.peer.sni == "localhost"
+
+
+def test_proxy_then_tls_then_mqtt(world: Any, tls: Any, pki: Any) -> None:
+    peer = world.peer(tls(proxy_protocol=True))
+    client = TLSPeer(peer, pki.client_context())
+    client.shake(before=PROXY)
+    assert client.send(CONNECT) == CONNACK
+    assert "198.51.100.9:5000 as a" in world.lines()[-1]
+
+
+def test_proxy_then_tls_then_websocket_then_mqtt_in_small_pieces(
+    world: Any, tls: Any, pki: Any
+) -> None:
+    peer = world.peer(tls(type="wss", websocket=WebSocketOptions(), proxy_protocol=True))
+    whole = peer.send
+    peer.send = lambda data: b"".join(whole(data[at : at + 7]) for at in range(0, len(data), 7))
+    client = TLSPeer(peer, pki.client_context())
+    client.shake(before=PROXY)
+    assert client.send(UPGRADE).startswith(b"HTTP/1.1 101 ")
+    assert client.send(frame(CONNECT)) == b"\x82\x04" + CONNACK
+    assert "198.51.100.9:5000 as a" in world.lines()[-1]
+
+
+def test_the_handshake_has_its_time(world: Any, tls: Any) -> None:
+    peer = world.peer(tls())
+    world.pass_time(14)
+    assert not peer.wire.write_closed
+    world.pass_time(1)
+    assert peer.wire.write_closed
+    assert "took too long" in world.lines()[-1]
+
+
+def test_plain_mqtt_on_a_tls_port_is_named(world: Any, tls: Any) -> None:
+    peer = world.peer(tls())
+    answer = peer.send(CONNECT)
+    assert answer[:1] in (b"", b"\x15")
+    assert peer.wire.write_closed
+    assert "MQTT" in world.lines()[-1]
+
+
+def test_a_peer_that_leaves_during_the_handshake_is_one_line(
+    world: Any, tls: Any, pki: Any
+) -> None:
+    peer = world.peer(tls())
+    client = TLSPeer(peer, pki.client_context())
+    client.channel.start()
+    peer.send(client.channel.outgoing())
+    peer.lose()
+    assert "after it was sent our certificate" in world.lines()[-1]
+
+
+def test_connect_and_close_notify_in_one_chunk_are_both_answered(
+    world: Any, tls: Any, pki: Any
+) -> None:
+    """What ``echo ... | openssl s_client`` does."""
+    peer = world.peer(tls())
+    client = TLSPeer(peer, pki.client_context())
+    client.shake()
+    client.channel.send(CONNECT)
+    client.channel.close()
+    assert client.channel.receive(peer.send(client.channel.outgoing())) == CONNACK
+    assert client.channel.peer_closed
+    assert peer.wire.disconnecting
+    peer.lose()
+    assert "disconnected: connection closed by client" in world.lines()[-1]
+
+
+def test_close_notify_before_mqtt_is_one_line(world: Any, tls: Any, pki: Any) -> None:
+    peer = world.peer(tls(type="wss", websocket=WebSocketOptions()))
+    client = TLSPeer(peer, pki.client_context())
+    client.shake()
+    client.channel.close()
+    peer.send(client.channel.outgoing())
+    assert peer.wire.disconnecting
+    peer.lose()
+    assert [line for line in world.lines() if "ended" in line] == [
+        "wss:default: connection from 192.0.2.7:4711 ended: the peer closed the connection"
+    ]
+
+
+def test_broken_records_end_a_connected_client_and_send_its_will(
+    world: Any, tls: Any, pki: Any
+) -> None:
+    peer = world.peer(tls())
+    client = TLSPeer(peer, pki.client_context())
+    client.shake()
+    client.send(CONNECT)
+    peer.send(b"\x17\x03\x03\x00\x20" + bytes(32))
+    assert peer.wire.disconnecting
+    assert "disconnected: TLS failed" in world.lines()[-1]
+
+
+# --- WebSocket ------------------------------------------------------------------------------
+
+
+def _websocket(world: Any, **options: Any) -> Any:
+    return world.listener(type="ws", websocket=WebSocketOptions(**options))
+
+
+def test_mqtt_over_websocket(world: Any) -> None:
+    peer = world.peer(_websocket(world))
+    assert peer.send(UPGRADE + frame(CONNECT)).endswith(b"\r\n\r\n\x82\x04" + CONNACK)
+
+
+def test_a_refused_upgrade_says_why_in_the_log(world: Any) -> None:
+    peer = world.peer(_websocket(world, check_origin_enable=True, check_origins=["https://a"]))
+    answer = peer.send(UPGRADE.replace(b"\r\n\r\n", b"\r\nOrigin: https://evil\r\n\r\n"))
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert peer.wire.write_closed
+    assert "rigin" in world.lines()[-1]
+
+
+def test_an_upgrade_has_its_time(world: Any) -> None:
+    peer = world.peer(_websocket(world))
+    peer.send(UPGRADE[:30])
+    world.pass_time(15)
+    assert peer.wire.take().startswith(b"HTTP/1.1 408 ")
+    assert peer.wire.write_closed
+
+
+def test_connect_has_its_time_after_the_upgrade(world: Any) -> None:
+    peer = world.peer(_websocket(world))
+    peer.send(UPGRADE)
+    world.pass_time(16)
+    assert peer.wire.disconnecting
+
+
+def test_an_idle_websocket_is_closed(world: Any) -> None:
+    peer = world.peer(_websocket(world, idle_timeout=5.0))
+    peer.send(UPGRADE + frame(CONNECT))
+    world.pass_time(4)
+    assert not peer.wire.disconnecting
+    peer.send(frame(b"", opcode=9))
+    world.pass_time(4)
+    assert not peer.wire.disconnecting
+    world.pass_time(2)
+    assert peer.wire.disconnecting
+    assert "the WebSocket was idle" in world.lines()[-1]
+
+
+def test_the_forwarded_address_counts_for_the_log_and_the_rules(world: Any) -> None:
+    options = WebSocketOptions(proxy_address_header="x-forwarded-for")
+    rules = ["deny 198.51.100.0/24", "allow all"]
+    factory = world.listener(type="ws", websocket=options, access_rules=rules)
+    for address, welcome in ((b"203.0.113.5", True), (b"198.51.100.9", False)):
+        peer = world.peer(factory)
+        header = b"\r\nX-Forwarded-For: " + address + b"\r\n\r\n"
+        answer = peer.send(UPGRADE.replace(b"\r\n\r\n", header) + frame(CONNECT))
+        assert answer.endswith(CONNACK) is welcome
+        assert address.decode() in world.lines()[-1]
+        assert peer.wire.write_closed is not welcome
+
+
+def test_pings_of_a_peer_that_does_not_read_are_not_answered(world: Any) -> None:
+    peer = world.peer(_websocket(world))
+    peer.send(UPGRADE + frame(CONNECT))
+    peer.protocol._buffer.pauseProducing()
+    for _ in range(100):
+        assert peer.send(frame(b"x" * 100, opcode=9)) == b""
+    peer.protocol._buffer.resumeProducing()
+
+
+# --- errors of our own ----------------------------------------------------------------------
+
+
+def test_an_error_in_a_stage_ends_that_connection_only(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factory = world.listener()
+    broken, other = world.peer(factory, port=1), world.peer(factory, port=2)
+    broken.connect("broken", level=4)
+    other.connect("other", level=4)
+
+    def fail(_data: bytes, _now: float) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(
+        "mqttd.broker.connection.Connection.receive", lambda self, data, now: fail(data, now)
+    )
+    broken.send(PINGREQ)
+    monkeypatch.undo()
+    (failure,) = world.failures()
+    assert failure.type is ZeroDivisionError
+    assert failure.getTracebackObject() is not None
+    assert broken.wire.aborted
+    broken.lose()
+    assert "Client broken [192.0.2.7:1] disconnected: internal error." in world.lines()
+    assert other.send(PINGREQ) == PINGRESP
+
+
+def test_an_error_while_writing_ends_that_connection_only(world: Any) -> None:
+    factory = world.listener()
+    broken, other = world.peer(factory, port=1), world.peer(factory, port=2)
+    broken.connect("broken", level=4)
+    other.connect("other", level=4)
+
+    def fail(_data: bytes) -> None:
+        raise ZeroDivisionError
+
+    broken.wire.write = fail
+    broken.send(PINGREQ)
+    assert [failure.type for failure in world.failures()] == [ZeroDivisionError]
+    assert broken.wire.aborted
+    assert other.send(PINGREQ) == PINGRESP
+
+
+# --- the end --------------------------------------------------------------------------------
+
+
+def test_a_close_with_a_reason_lingers_about_a_second(world: Any) -> None:
+    peer = world.peer(world.listener())
+    peer.connect()
+    answer = peer.send(PINGREQ + b"\x00\x00")  # packet type 0 is malformed
+    assert answer.startswith(PINGRESP + b"\xe0")
+    assert answer[4] == 0x81
+    assert peer.wire.write_closed
+    assert not peer.wire.disconnecting
+    assert peer.send(b"\x30" * 1000) == b""  # read away
+    world.pass_time(2)
+    assert peer.wire.aborted
+
+
+def test_a_peer_that_goes_while_we_linger_is_not_aborted(world: Any) -> None:
+    peer = world.peer(world.listener())
+    peer.connect()
+    peer.send(b"\x00\x00")
+    peer.lose()
+    world.pass_time(2)
+    assert not peer.wire.aborted
+
+
+def test_the_last_bytes_have_their_time_too(world: Any) -> None:
+    """After DISCONNECT of the peer; a peer that takes nothing does not stay."""
+    peer = world.peer(world.listener())
+    peer.connect()
+    peer.send(b"\xe0\x00")
+    assert peer.wire.disconnecting
+    world.pass_time(6)
+    assert peer.wire.aborted
+
+
+def _stalled(world: Any, **options: Any) -> Any:
+    tcp = TcpOptions(**{"send_timeout": 3.0, **options})
+    peer = world.peer(world.listener(tcp_options=tcp))
+    peer.connect("slow")
+    peer.protocol._buffer.pauseProducing()
+    peer.wire.dataBuffer = bytes(1000)
+    return peer
+
+
+def test_a_peer_that_takes_no_bytes_is_closed_after_send_timeout(world: Any) -> None:
+    peer = _stalled(world)
+    world.pass_time(3)
+    assert not peer.wire.aborted
+    world.pass_time(2)
+    assert peer.wire.aborted
+    assert "Client slow [192.0.2.7:4711] disconnected: takes no bytes." in world.lines()
+
+
+def test_a_peer_that_takes_a_little_stays(world: Any) -> None:
+    peer = _stalled(world)
+    for size in range(1000, 980, -1):
+        peer.wire.dataBuffer = bytes(size)
+        world.pass_time(1)
+    assert not peer.wire.aborted
+
+
+def test_send_timeout_close_false_keeps_it(world: Any) -> None:
+    peer = _stalled(world, send_timeout_close=False)
+    world.pass_time(30)
+    assert not peer.wire.aborted
+
+
+def test_messages_to_a_full_connection_are_dropped_and_counted(world: Any) -> None:
+    factory = world.listener(tcp_options=TcpOptions(high_watermark=4096))
+    slow, fast = world.peer(factory, port=1), world.peer(factory, port=2)
+    subscribe = encode(Subscribe(1, [SubscribeTopic("t")]), 4)
+    for name, peer in (("slow", slow), ("fast", fast)):
+        peer.connect(name, level=4)
+        peer.send(subscribe)
+    slow.protocol._buffer.pauseProducing()
+    publisher = world.peer(factory, port=3)
+    publisher.connect("publisher", level=4)
+    message = encode(Publish(b"t", bytes(1000)), 4)
+    for _ in range(20):
+        publisher.send(message)
+    assert slow.protocol._buffer.size < 4096 + 2 * 1100
+    assert fast.wire.take().count(message) == 20
+    slow.protocol._buffer.resumeProducing()
+    world.turn()
+    assert slow.wire.take().count(message) < 8
+
+
+def test_a_peer_that_asks_and_takes_no_answers_is_not_read(world: Any) -> None:
+    factory = world.listener(tcp_options=TcpOptions(high_watermark=1024))
+    factory.crowd = 2048
+    peer = world.peer(factory)
+    peer.connect(level=4)
+    peer.protocol._buffer.pauseProducing()
+    sent = 0
+    while not peer.wire.paused:
+        peer.send(PINGREQ * 100)
+        sent += 100
+        assert sent <= 1200
+    peer.protocol.resume()
+    assert peer.wire.paused
+    peer.protocol._buffer.resumeProducing()
+    assert not peer.wire.paused
+    assert peer.wire.take() == PINGRESP * sent
+
+
+def test_the_pause_of_the_broker_outlasts_that_of_the_buffer(world: Any) -> None:
+    factory = world.listener()
+    factory.crowd = 2048
+    peer = world.peer(factory)
+    peer.connect(level=4)
+    peer.protocol.pause()
+    peer.protocol._buffer.pauseProducing()
+    peer.send(PINGREQ * 1200)
+    peer.protocol._buffer.resumeProducing()
+    assert peer.wire.paused
+    peer.protocol.resume()
+    assert not peer.wire.paused
+
+
+def test_the_deadline_of_plain_mqtt_is_the_brokers(world: Any) -> None:
+    peer = world.peer(world.listener())
+    assert peer.protocol.deadline == math.inf
