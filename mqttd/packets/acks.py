@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from mqttd.packets.errors import MalformedPacket, ProtocolError
 from mqttd.packets.flags import FIRST_BYTES, check_flags
@@ -16,9 +16,10 @@ from mqttd.packets.values import PacketValue
 class Ack(PacketValue):
     """What the four have in common; below level 5 there is only the Packet Identifier."""
 
-    __slots__ = ("packet_id", "properties", "reason_code")
+    FIELDS: ClassVar[tuple[str, ...]] = ("packet_id", "properties", "reason_code")
+    __slots__ = FIELDS
 
-    packet_type = PacketType.PUBACK
+    packet_type: ClassVar[PacketType] = PacketType.PUBACK
 
     def __init__(
         self, packet_id: int, reason_code: int = 0, properties: Properties | None = None
@@ -55,21 +56,21 @@ class Pubrec(Ack):
     """First answer to a QoS 2 PUBLISH."""
 
     __slots__ = ()
-    packet_type = PacketType.PUBREC
+    packet_type: ClassVar[PacketType] = PacketType.PUBREC
 
 
 class Pubrel(Ack):
     """Answer to PUBREC."""
 
     __slots__ = ()
-    packet_type = PacketType.PUBREL
+    packet_type: ClassVar[PacketType] = PacketType.PUBREL
 
 
 class Pubcomp(Ack):
     """Answer to PUBREL."""
 
     __slots__ = ()
-    packet_type = PacketType.PUBCOMP
+    packet_type: ClassVar[PacketType] = PacketType.PUBCOMP
 
 
 _Any = TypeVar("_Any", bound=Ack)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from mqttd.packets.errors import MalformedPacket, ProtocolError
 from mqttd.packets.flags import check_flags
 from mqttd.packets.primitives import Reader, frame
@@ -14,7 +16,8 @@ from mqttd.packets.values import PacketValue
 class Auth(PacketValue):
     """AUTH: one step of enhanced authentication."""
 
-    __slots__ = ("properties", "reason_code")
+    FIELDS: ClassVar[tuple[str, ...]] = ("properties", "reason_code")
+    __slots__ = FIELDS
 
     def __init__(self, reason_code: int = 0, properties: Properties | None = None) -> None:
         self.reason_code = reason_code

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from mqttd.packets.errors import MalformedPacket, ProtocolError
 from mqttd.packets.flags import check_flags
 from mqttd.packets.primitives import Reader, frame
@@ -14,7 +16,8 @@ from mqttd.packets.values import PacketValue
 class Connack(PacketValue):
     """CONNACK. Below level 5 ``reason_code`` is a return code of 3.1.1 (0 to 5)."""
 
-    __slots__ = ("properties", "reason_code", "session_present")
+    FIELDS: ClassVar[tuple[str, ...]] = ("properties", "reason_code", "session_present")
+    __slots__ = FIELDS
 
     def __init__(
         self,

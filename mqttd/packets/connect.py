@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from mqttd.packets.errors import MalformedPacket, UnsupportedProtocolVersion
 from mqttd.packets.flags import check_flags
 from mqttd.packets.primitives import (
@@ -35,7 +37,8 @@ _USERNAME = 0x80
 class ConnectWill(PacketValue):
     """The Will as CONNECT carries it. ``topic`` is UTF-8, its validity not yet checked."""
 
-    __slots__ = ("payload", "properties", "qos", "retain", "topic")
+    FIELDS: ClassVar[tuple[str, ...]] = ("payload", "properties", "qos", "retain", "topic")
+    __slots__ = FIELDS
 
     def __init__(
         self,
@@ -55,7 +58,7 @@ class ConnectWill(PacketValue):
 class Connect(PacketValue):
     """CONNECT. ``level`` is 3, 4 or 5; ``bridge`` is mosquitto's bit 7 of the level."""
 
-    __slots__ = (
+    FIELDS: ClassVar[tuple[str, ...]] = (
         "bridge",
         "clean_start",
         "client_id",
@@ -66,6 +69,7 @@ class Connect(PacketValue):
         "username",
         "will",
     )
+    __slots__ = FIELDS
 
     def __init__(
         self,

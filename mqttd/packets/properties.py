@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from mqttd.packets.errors import MalformedPacket, ProtocolError, TopicAliasInvalid
 from mqttd.packets.primitives import Reader, encode_byte, encode_variable
@@ -11,7 +11,15 @@ from mqttd.packets.types import PacketType
 
 __all__ = ["PROPERTIES", "WILL", "Properties", "decode_properties", "encode_properties"]
 
+_T = TypeVar("_T")
 
+
+def _with_dict(cls: type[_T]) -> type[_T]:
+    """Change nothing; a decorated class keeps its ``__dict__`` when mypyc compiles it."""
+    return cls
+
+
+@_with_dict
 class Properties:
     """The properties of one packet or Will; what is not there is None (or an empty tuple).
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from mqttd.packets.errors import MalformedPacket, ProtocolError
 from mqttd.packets.primitives import Reader, encode_binary, encode_two, encode_variable
 from mqttd.packets.properties import Properties, decode_properties, encode_properties
@@ -12,7 +14,16 @@ from mqttd.packets.values import PacketValue
 class Publish(PacketValue):
     """PUBLISH. ``topic`` is raw bytes: the broker checks each Topic Name once and remembers it."""
 
-    __slots__ = ("dup", "packet_id", "payload", "properties", "qos", "retain", "topic")
+    FIELDS: ClassVar[tuple[str, ...]] = (
+        "dup",
+        "packet_id",
+        "payload",
+        "properties",
+        "qos",
+        "retain",
+        "topic",
+    )
+    __slots__ = FIELDS
 
     def __init__(
         self,
@@ -91,7 +102,7 @@ def encode_publish_parts(
     length = len(name) + len(block) + len(payload) + (2 if qos else 0)
     head = bytes((0x30 | qos << 1 | retain,)) + encode_variable(length) + name
     if qos:
-        return head, block + payload
+        return head, block + payload if block else payload
     return head + block, payload
 
 

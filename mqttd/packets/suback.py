@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from mqttd.packets.errors import ProtocolError
 from mqttd.packets.flags import check_flags
 from mqttd.packets.primitives import Reader, encode_two, frame
@@ -14,7 +16,8 @@ from mqttd.packets.values import PacketValue
 class Suback(PacketValue):
     """SUBACK: one code for each Topic Filter of the SUBSCRIBE, in order [MQTT-3.9.3-1]."""
 
-    __slots__ = ("packet_id", "properties", "reason_codes")
+    FIELDS: ClassVar[tuple[str, ...]] = ("packet_id", "properties", "reason_codes")
+    __slots__ = FIELDS
 
     def __init__(
         self, packet_id: int, reason_codes: list[int], properties: Properties | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from mqttd.packets.errors import MalformedPacket, ProtocolError
 from mqttd.packets.flags import FIRST_BYTES, check_flags
 from mqttd.packets.primitives import Reader, encode_string, encode_two, frame
@@ -16,7 +18,14 @@ class SubscribeTopic(PacketValue):
     The filter is a well-formed string; the rest of it is not checked.
     """
 
-    __slots__ = ("no_local", "qos", "retain_as_published", "retain_handling", "topic_filter")
+    FIELDS: ClassVar[tuple[str, ...]] = (
+        "no_local",
+        "qos",
+        "retain_as_published",
+        "retain_handling",
+        "topic_filter",
+    )
+    __slots__ = FIELDS
 
     def __init__(
         self,
@@ -36,7 +45,8 @@ class SubscribeTopic(PacketValue):
 class Subscribe(PacketValue):
     """SUBSCRIBE."""
 
-    __slots__ = ("packet_id", "properties", "topics")
+    FIELDS: ClassVar[tuple[str, ...]] = ("packet_id", "properties", "topics")
+    __slots__ = FIELDS
 
     def __init__(
         self, packet_id: int, topics: list[SubscribeTopic], properties: Properties | None = None

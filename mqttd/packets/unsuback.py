@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from mqttd.packets.errors import ProtocolError
 from mqttd.packets.flags import check_flags
@@ -16,7 +17,8 @@ from mqttd.packets.values import PacketValue
 class Unsuback(PacketValue):
     """UNSUBACK: one code for each Topic Filter of the UNSUBSCRIBE; below level 5 it has none."""
 
-    __slots__ = ("packet_id", "properties", "reason_codes")
+    FIELDS: ClassVar[tuple[str, ...]] = ("packet_id", "properties", "reason_codes")
+    __slots__ = FIELDS
 
     def __init__(
         self,

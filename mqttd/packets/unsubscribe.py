@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from mqttd.packets.errors import ProtocolError
 from mqttd.packets.flags import FIRST_BYTES, check_flags
 from mqttd.packets.primitives import Reader, encode_string, encode_two, frame
@@ -13,7 +15,8 @@ from mqttd.packets.values import PacketValue
 class Unsubscribe(PacketValue):
     """UNSUBSCRIBE. The Topic Filters are well-formed strings; the rest of them is not checked."""
 
-    __slots__ = ("packet_id", "properties", "topic_filters")
+    FIELDS: ClassVar[tuple[str, ...]] = ("packet_id", "properties", "topic_filters")
+    __slots__ = FIELDS
 
     def __init__(
         self, packet_id: int, topic_filters: list[str], properties: Properties | None = None

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 _SECRET = frozenset(("password", "payload"))
 
 
 class PacketValue:
-    """Base of the packet classes: plain values, compared by the fields named in ``__slots__``."""
+    """Base of the packet classes: plain values, compared by their ``FIELDS``.
 
-    __slots__: tuple[str, ...] = ()
+    Compiled by mypyc a class has no ``__slots__``, so the names are kept under their own name.
+    """
+
+    FIELDS: ClassVar[tuple[str, ...]] = ()
+    __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and all(
-            getattr(self, name) == getattr(other, name) for name in self.__slots__
+            getattr(self, name) == getattr(other, name) for name in self.FIELDS
         )
 
     __hash__ = None  # type: ignore[assignment]  # packets can be changed
 
     def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={self._shown(name)}" for name in self.__slots__)
+        fields = ", ".join(f"{name}={self._shown(name)}" for name in self.FIELDS)
         return f"{type(self).__name__}({fields})"
 
     def _shown(self, name: str) -> str:
