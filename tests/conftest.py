@@ -131,8 +131,8 @@ def start_broker(
     """Start a broker with a configuration; it is ready when this returns."""
     running: list[Running] = []
 
-    def start(config: str = CONFIG) -> Running:
-        broker = Running(tmp_path_factory.mktemp("broker"), config)
+    def start(config: str = CONFIG, folder: Path | None = None) -> Running:
+        broker = Running(folder or tmp_path_factory.mktemp("broker"), config)
         running.append(broker)
         broker.wait_for(_READY)
         return broker
