@@ -65,9 +65,7 @@ class Properties:
 
     def copy(self) -> Properties:
         """A copy that can be changed without changing this one."""
-        result = Properties()
-        result.__dict__.update(self.__dict__)
-        return result
+        return _holding(self.__dict__.copy())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Properties) and self.__dict__ == other.__dict__
@@ -81,6 +79,13 @@ class Properties:
             for name, value in self.__dict__.items()
         )
         return f"Properties({shown})"
+
+
+def _holding(values: dict[str, Any]) -> Properties:
+    """Properties with these values, which are not looked at again."""
+    result = Properties.__new__(Properties)
+    result.__dict__ = values
+    return result
 
 
 def decode_properties(
@@ -101,7 +106,7 @@ def decode_properties(
     outer_end, reader.end = reader.end, end
     values: dict[str, Any] = {}
     place_bit = 1 << place
-    while reader.more():
+    while reader.position < end:
         # An identifier of more than one byte would be none of these (2.2.2.2).
         row = PROPERTIES.get(reader.byte())
         if row is None:
@@ -151,9 +156,7 @@ def _checked(values: dict[str, Any], place: int, from_client: bool) -> Propertie
         raise ProtocolError("the response topic is empty or has wildcards")
     if "authentication_data" in values and "authentication_method" not in values:
         raise ProtocolError("authentication data without a method")  # 3.1.2.11.10
-    result = Properties()
-    result.__dict__.update(values)
-    return result
+    return _holding(values)
 
 
 def encode_properties(properties: Properties | None) -> bytes:
