@@ -15,11 +15,12 @@ FIRST_BYTES = tuple(number << 4 | flags for number, flags in enumerate(_FLAGS))
 
 
 def check_flags(packet_type: PacketType, flags: int, level: int) -> None:
-    """Raise MalformedPacket unless the bits are as specified. [MQTT-2.1.3-1] (3.1.1: 2.2.2-1).
+    """Raise MalformedPacket unless the bits are as the type demands.
 
     In MQTT 3.1 the bits are not reserved: three packets have QoS 1, and DUP when they are sent
     again, and everywhere else the bits are not used.
     """
+    # [MQTT-2.1.3-1] (3.1.1: [MQTT-2.2.2-2])
     expected = _FLAGS[packet_type]
     if flags == expected or (level == 3 and (not expected or flags & 0x06 == expected)):
         return
