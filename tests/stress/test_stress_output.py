@@ -17,6 +17,12 @@ SLACK = 12.0
 """MB: a megabyte of high watermark, the chunk in hand, copies on their way, the allocator."""
 
 
+NARROW = """
+mqtt.max_packet_size = 64KB
+listeners.KIND.default.tcp_options { sndbuf = 16KB, recbuf = 64KB, high_watermark = 64KB }
+"""
+
+
 def flood(client: Any, data: bytes, *, total: int, patience: float = 2.0) -> int:
     """Send until ``total`` bytes are gone or the broker takes none for a while; bytes taken."""
     client.sock.settimeout(patience)
@@ -93,9 +99,7 @@ def test_a_publisher_that_never_reads_its_acknowledgements(
     broker: Any, client: Any, resident: Any, kind: str, level: int
 ) -> None:
     """It is paused once its unread PUBACKs pass the watermark; the others are served."""
-    running = broker(
-        f"listeners.{kind}.default.tcp_options {{ sndbuf = 4KB, high_watermark = 64KB }}"
-    )
+    running = broker(NARROW.replace("KIND", kind))
     deaf = client(running, kind, level)
     deaf.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     deaf.connect("deaf")
@@ -113,8 +117,10 @@ def test_a_publisher_that_never_reads_its_acknowledgements(
 @pytest.mark.parametrize("level", [4, 5])
 def test_a_paused_publisher_goes_on_when_it_reads(broker: Any, client: Any, level: int) -> None:
     """Every PUBACK arrives in the end."""
-    running = broker("listeners.tcp.default.tcp_options { sndbuf = 4KB, high_watermark = 64KB }")
-    lazy = client(running, "tcp", level).connect("lazy")
+    running = broker(NARROW.replace("KIND", "tcp"))
+    lazy = client(running, "tcp", level)
+    lazy.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    lazy.connect("lazy")
     data = encode(Publish(b"t", b"", 1, packet_id=1), level) * 65_536
     sent = flood(lazy, data, total=20_000_000, patience=1)
     rest = -sent % (len(data) // 65_536)
@@ -135,7 +141,7 @@ def test_a_paused_publisher_goes_on_when_it_reads(broker: Any, client: Any, leve
 
 def test_pings_without_reading(broker: Any, client: Any, resident: Any) -> None:
     """PINGRESPs that nobody reads are bounded too."""
-    running = broker("listeners.tcp.default.tcp_options { sndbuf = 4KB, high_watermark = 64KB }")
+    running = broker(NARROW.replace("KIND", "tcp"))
     deaf = client(running)
     deaf.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     deaf.connect("deaf")
@@ -147,7 +153,7 @@ def test_pings_without_reading(broker: Any, client: Any, resident: Any) -> None:
 
 def test_a_websocket_ping_flood_without_reading(broker: Any, client: Any, resident: Any) -> None:
     """A pong for each ping would fill our memory."""
-    running = broker("listeners.ws.default.tcp_options { sndbuf = 4KB, high_watermark = 64KB }")
+    running = broker(NARROW.replace("KIND", "ws"))
     deaf = client(running, "ws")
     deaf.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     deaf.connect("deaf")
