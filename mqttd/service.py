@@ -24,7 +24,7 @@ from mqttd.config.errors import Finding
 from mqttd.config.load import Loaded
 from mqttd.config.schema.listeners import ListenerOptions
 from mqttd.config.schema.mqtt import MqttOptions
-from mqttd.config.schema.tls import SslOptions
+from mqttd.config.schema.tls import DEFAULT_CERTFILE, SslOptions
 from mqttd.engine.memory import MemoryEngine
 from mqttd.engine.options import EngineOptions
 from mqttd.log.trace import packet_trace
@@ -165,7 +165,10 @@ class BrokerService(Service):
                 continue
             options = listener.factory.options.ssl_options
             assert options is not None
-            address = f"-h localhost -p {listener.port} --cafile {hint_cafile(options)}"
+            cafile = _hint_cafile(options)
+            if cafile is None:
+                continue
+            address = f"-h localhost -p {listener.port} --cafile {cafile}"
             print(f"\nTry it:\n  mosquitto_sub {address} -t hello/# -v", file=sys.__stdout__)
             print(f"  mosquitto_pub {address} -t hello/world -m 'it works'\n", file=sys.__stdout__)
             sys.__stdout__.flush()
@@ -227,8 +230,10 @@ def _tls_context(options: ListenerOptions, loaded: Loaded) -> ServerContext | No
     )
 
 
-def hint_cafile(options: SslOptions) -> str:
-    """The CA file a client would name: the listener's own, or the one made at the first start."""
+def _hint_cafile(options: SslOptions) -> str | None:
+    """The CA file a client would name, where it is known: with the certificates we made."""
+    if options.certfile != DEFAULT_CERTFILE or options.requires_peer_cert:
+        return None
     return options.cacertfile or DEFAULT_CACERTFILE
 
 
