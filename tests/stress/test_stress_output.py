@@ -119,7 +119,7 @@ def test_a_paused_publisher_goes_on_when_it_reads(broker: Any, client: Any, leve
     """Every PUBACK arrives in the end."""
     running = broker(NARROW.replace("KIND", "tcp"))
     lazy = client(running, "tcp", level)
-    lazy.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    lazy.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
     lazy.connect("lazy")
     data = encode(Publish(b"t", b"", 1, packet_id=1), level) * 65_536
     sent = flood(lazy, data, total=20_000_000, patience=1)
