@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from mqttd.config.errors import ConfigurationErrors, Finding, by_severity, notice
 from mqttd.config.lint import lint
-from mqttd.config.load import Loaded
+from mqttd.config.load import Loaded, UnusableOptions, load_configuration
 from mqttd.config.schema.tls import DEFAULT_CERTFILE, DEFAULT_KEYFILE, SslOptions
 from mqttd.tls.bootstrap import DEFAULT_CACERTFILE, ensure_default_certificates
 from mqttd.tls.context import check_ssl_options
@@ -48,6 +48,37 @@ class StartupError(SystemExit, Exception):
 def default_configuration() -> str | None:
     """The configuration file used when none is named; None when there is none."""
     return next((path for path in CONFIG_FILES if os.path.exists(path)), None)
+
+
+def load(path: str) -> Loaded:
+    """The configuration at ``path``.
+
+    Raises ConfigurationErrors with every error there is: where options are wrong, the files that
+    the others name are looked at all the same, so that one run shows what is to be mended.
+    """
+    try:
+        return load_configuration(path)
+    except UnusableOptions as errors:
+        more = _errors_of_files(errors.rest, {finding.path for finding in errors.errors})
+        raise ConfigurationErrors([*errors.findings, *more]) from None
+
+
+def _errors_of_files(loaded: Loaded, wrong: set[str]) -> Iterator[Finding]:
+    """Errors of the files named by options other than those in ``wrong``."""
+    for path, options in _ssl_options(loaded):
+        unknown = set(wrong)
+        if any(each.startswith(f"{path}.") for each in wrong):
+            # a default may stand in for the option that is wrong, or whose name is
+            defaults = {"keyfile": DEFAULT_KEYFILE, "certfile": DEFAULT_CERTFILE}
+            unknown |= {
+                f"{path}.{name}"
+                for name, value in defaults.items()
+                if getattr(options, name) == value
+            }
+        if not _made_at_first_start(options, loaded.base_dir):
+            for finding in check_ssl_options(options, path, loaded.base_dir):
+                if finding.severity == "error" and finding.path not in unknown:
+                    yield finding
 
 
 def check_everything(loaded: Loaded) -> list[Finding]:

@@ -16,7 +16,6 @@ from typing_extensions import override
 
 from mqttd.cli.check import check, report
 from mqttd.config.errors import ConfigurationErrors
-from mqttd.config.load import load_configuration
 from mqttd.config.schema.log import LogOptions
 from mqttd.log.setup import Log
 from mqttd.startup import (
@@ -24,6 +23,7 @@ from mqttd.startup import (
     EXIT_CONFIGURATION,
     StartupError,
     default_configuration,
+    load,
     prepare,
 )
 from mqttd.versions import version_text
@@ -132,7 +132,7 @@ def makeService(options: Options) -> IService:
     path = options["config"]
     twistd = _twistd(options)
     try:
-        loaded = load_configuration(path)
+        loaded = load(path)
         notices, findings = prepare(loaded)
         log = Log(loaded.configuration.log)
         try:

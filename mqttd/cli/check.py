@@ -11,8 +11,7 @@ from typing import Any
 import attrs
 
 from mqttd.config.errors import ConfigurationErrors, Finding
-from mqttd.config.load import load_configuration
-from mqttd.startup import CONFIG_FILES, check_everything, default_configuration
+from mqttd.startup import CONFIG_FILES, check_everything, default_configuration, load
 
 
 def add_command(commands: Any) -> None:
@@ -41,7 +40,7 @@ def check(path: str, *, as_json: bool = False) -> int:
     Returns 0 when the broker can start with it, else 1.
     """
     try:
-        findings = check_everything(load_configuration(path))
+        findings = check_everything(load(path))
     except ConfigurationErrors as errors:
         findings = errors.findings
     usable = not any(finding.severity == "error" for finding in findings)

@@ -32,6 +32,14 @@ class Loaded:
     path: Path | None = None
 
 
+class UnusableOptions(ConfigurationErrors):
+    """Options are wrong. ``rest`` is the configuration without them, to look for more errors."""
+
+    def __init__(self, findings: list[Finding], rest: Loaded) -> None:
+        super().__init__(findings)
+        self.rest = rest
+
+
 def load_configuration(
     path: str | os.PathLike[str],
     environ: Mapping[str, str] | None = None,
@@ -40,7 +48,8 @@ def load_configuration(
 ) -> Loaded:
     """Read the file, apply overrides of ``environ`` (the process's own when None), check all.
 
-    Raises ConfigurationErrors that hold every error found, each with its path and cure.
+    Raises ConfigurationErrors that hold every error found, each with its path and cure; of
+    options that are wrong, UnusableOptions.
     """
     document = hocon.read_file(Path(path))
     return _finish(document, environ, base_dir, Path(path))
@@ -78,9 +87,10 @@ def _finish(
     ]
     findings += refuse_not_yet(configuration)
     findings = by_severity([_placed(finding, origins) for finding in findings])
+    loaded = Loaded(configuration, findings, directory, path)
     if any(finding.severity == "error" for finding in findings):
-        raise ConfigurationErrors(findings)
-    return Loaded(configuration, findings, directory, path)
+        raise UnusableOptions(findings, loaded)
+    return loaded
 
 
 def _section(path: str) -> str:

@@ -1,4 +1,4 @@
-"""How connections end: errors of our own, lingering, peers that take no bytes."""
+"""Errors of our own end the connection they happen on, and no other."""
 
 from __future__ import annotations
 
