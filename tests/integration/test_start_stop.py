@@ -90,6 +90,8 @@ def test_all_errors_are_found_in_one_run_before_a_port_is_opened(
         "listeners.tcp.default.access_rules",
         "listeners.ssl.a.max_connections",
         "listeners.ssl.a.ssl_options.versions",
+        "listeners.ssl.a.ssl_options.keyfile",
+        "listeners.ssl.a.ssl_options.certfile",
         "listeners.ws.b.websocket.mqtt_pathh",
     ):
         assert f"error: {path}" in output
