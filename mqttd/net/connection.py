@@ -16,6 +16,7 @@ from typing_extensions import override
 from mqttd.identity import PeerInfo, ProxyHeader
 from mqttd.net.proxy_protocol import InvalidProxyHeader, ProxyParser
 from mqttd.net.websocket import WebSocketServer
+from mqttd.net.wire import write_now
 from mqttd.net.write_buffer import WriteBuffer
 from mqttd.packets.reason_codes import ReasonCode
 from mqttd.tls.channel import TLSChannel, TLSFailure
@@ -364,7 +365,7 @@ class NetworkConnection(TwistedProtocol):
     def _write_plain(self, data: bytes) -> None:
         tls = self._tls
         if tls is None:
-            self.transport.write(data)
+            write_now(self.transport, data)
         else:
             tls.send(data)
             self._send_ciphertext(tls)
@@ -372,7 +373,7 @@ class NetworkConnection(TwistedProtocol):
     def _send_ciphertext(self, tls: TLSChannel) -> None:
         data = tls.outgoing()
         if data:
-            self.transport.write(data)
+            write_now(self.transport, data)
 
     # --- the end ----------------------------------------------------------------------------
 
