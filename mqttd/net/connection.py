@@ -59,6 +59,9 @@ class NetworkConnection(TwistedProtocol):
         self._websocket: WebSocketServer | None = None
         self._proxy: ProxyParser | None = None
         self._buffer: WriteBuffer | None = None
+        # Asked for each QoS 0 message: an attribute, not a property.
+        self.writable = True
+        """False while more than the high watermark waits."""
         self._closing = False
         self._held = False
         self._crowded = False
@@ -292,12 +295,6 @@ class NetworkConnection(TwistedProtocol):
 
     # --- the broker's Outlet ----------------------------------------------------------------
 
-    @property
-    def writable(self) -> bool:
-        """False while more than the high watermark waits."""
-        assert self._buffer is not None
-        return self._buffer.writable
-
     def send(self, *parts: bytes) -> None:
         """Bytes of MQTT for the peer."""
         assert self._buffer is not None
@@ -320,10 +317,12 @@ class NetworkConnection(TwistedProtocol):
             self.transport.resumeProducing()
 
     def _outlet_filled(self) -> None:
+        self.writable = False
         if self.mqtt is not None:
             self.mqtt.outlet_filled()
 
     def _outlet_drained(self) -> None:
+        self.writable = True
         if self.mqtt is not None and not self._closing:
             self.mqtt.outlet_drained(self.factory.now())
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mqttd.broker.connection import Connection
 
 _SYS = b"$SYS/"
+_FOREVER = float("inf")
 
 
 def handle_publish(connection: Connection, packet: Publish) -> None:
@@ -67,8 +68,9 @@ def handle_publish(connection: Connection, packet: Publish) -> None:
         if interval is not None:
             expires_at = broker.now + interval
         properties = forwarded(properties)
-    if limits.message_expiry_interval < (expires_at or float("inf")) - broker.now:
-        expires_at = broker.now + limits.message_expiry_interval
+    longest = limits.message_expiry_interval
+    if longest != _FOREVER and (expires_at is None or longest < expires_at - broker.now):
+        expires_at = broker.now + longest
     if connection.mountpoint:
         topic = connection.mountpoint.encode() + topic
     message = Message(
