@@ -28,6 +28,7 @@ class Peer:
     pid: int
     tcp_port: int
     tls_port: int
+    ws_port: int = 0
 
 
 def free_port() -> int:
@@ -78,12 +79,13 @@ def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def mqttd(folder: Path) -> Iterator[Peer]:
-    """``twistd mqttd`` with one plain and one TLS listener."""
-    tcp, tls = free_port(), free_port()
+    """``twistd mqttd`` with a plain, a TLS and a WebSocket listener."""
+    tcp, tls, ws = free_port(), free_port(), free_port()
     config = folder / "mqttd.conf"
     config.write_text(
         f"""
         listeners.tcp.bench {{ bind = "127.0.0.1:{tcp}" }}
+        listeners.ws.bench {{ bind = "127.0.0.1:{ws}" }}
         listeners.ssl.bench {{
           bind = "127.0.0.1:{tls}"
           ssl_options {{ certfile = "{folder}/cert.pem", keyfile = "{folder}/key.pem" }}
@@ -94,10 +96,10 @@ def mqttd(folder: Path) -> Iterator[Peer]:
     )
     twistd = str(Path(sys.executable).parent / "twistd")
     command = [twistd, "-n", "--pidfile=", "mqttd", "--config", str(config)]
-    process = subprocess.Popen(command, cwd=folder)
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
     try:
         _wait(tls, process)
-        yield Peer("mqttd", process.pid, tcp, tls)
+        yield Peer("mqttd", process.pid, tcp, tls, ws)
     finally:
         process.terminate()
         process.wait(10)
@@ -114,7 +116,7 @@ def mosquitto(folder: Path) -> Iterator[Peer | None]:
     config = folder / "mosquitto.conf"
     config.write_text(
         f"""allow_anonymous true
-log_type error
+log_type none
 set_tcp_nodelay true
 max_inflight_messages 1000
 listener {tcp} 127.0.0.1
@@ -124,7 +126,7 @@ keyfile {folder}/key.pem
 """
     )
     folder.chmod(0o755)
-    process = subprocess.Popen([program, "-c", str(config)])
+    process = subprocess.Popen([program, "-c", str(config)], stderr=subprocess.DEVNULL)
     try:
         _wait(tls, process)
         yield Peer("mosquitto", process.pid, tcp, tls)
