@@ -78,7 +78,9 @@ docs: $(PLUGINS) $(TOOLS)
 	$(BIN)/sphinx-build -q -n -W --keep-going docs docs/_build
 
 bench: $(PLUGINS) $(TOOLS)
-	$(BIN)/python benchmarks/end_to_end.py $(BENCH_ARGS)
+	@for name in codec route end_to_end; do \
+	    echo "$$name"; $(BIN)/python benchmarks/$$name.py $(BENCH_ARGS) || exit 1; \
+	done
 
 fuzz: $(PLUGINS) $(TOOLS)
 	@for file in $(wildcard fuzz/fuzz_*.py); do \
