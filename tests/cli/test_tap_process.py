@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import signal
 import socket
 import time
@@ -70,6 +72,16 @@ def test_a_busy_port_is_told_on_standard_error_when_the_log_is_elsewhere(
     assert f"127.0.0.1:{busy}" in (folder / "given.log").read_text()
 
 
+def _wait_for_end(pidfile: Path) -> None:
+    """Until the process that a pidfile names, if it is still there, has ended."""
+    with contextlib.suppress(FileNotFoundError, ValueError, ProcessLookupError):
+        process = os.pidfd_open(int(pidfile.read_text()))
+        try:
+            select.select([process], [], [], 10)
+        finally:
+            os.close(process)
+
+
 def test_a_daemon_that_cannot_start_tells_who_started_it(
     command: Any, write: Any, folder: Path, busy: int
 ) -> None:
@@ -78,6 +90,8 @@ def test_a_daemon_that_cannot_start_tells_who_started_it(
     assert ended.status == 1
     assert f"tcp:default: cannot listen on 127.0.0.1:{busy}" in ended.errors
     assert f"127.0.0.1:{busy}" in (folder / "twistd.log").read_text()
+    # The daemon tells its parent first and tidies up then; the parent does not wait for that.
+    _wait_for_end(folder / "twistd.pid")
     assert not (folder / "twistd.pid").exists()
 
 
