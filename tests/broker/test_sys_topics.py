@@ -1,0 +1,100 @@
+"""``$SYS/broker/...``: names, values, and only what changed."""
+
+from __future__ import annotations
+
+from mqttd.broker.sys_topics import SysTopics
+from mqttd.packets.publish import Publish
+from mqttd.testing import MemoryBroker, MemoryClient
+
+
+def watcher(broker: MemoryBroker) -> MemoryClient:
+    client = broker.connected("watcher", 5)
+    client.subscribe("$SYS/#")
+    client.take()
+    return client
+
+
+def figures(client: MemoryClient) -> dict[str, str]:
+    return {
+        packet.topic.decode().removeprefix("$SYS/broker/"): packet.payload.decode()
+        for packet in client.take()
+        if isinstance(packet, Publish)
+    }
+
+
+def sys_topics(broker: MemoryBroker) -> SysTopics:
+    return SysTopics(broker.core, "mqttd 1", broker.now, lambda: {"heap/current": 7})
+
+
+def test_every_figure_is_published_once_and_then_only_changes() -> None:
+    broker = MemoryBroker()
+    topics, client = sys_topics(broker), watcher(broker)
+    topics.publish(broker.now)
+    broker.turn()
+    first = figures(client)
+    assert first["version"] == "mqttd 1"
+    assert first["uptime"] == "0 seconds"
+    assert first["clients/connected"] == "1"
+    assert first["subscriptions/count"] == "1"
+    assert first["retained messages/count"] == "0"
+    assert first["heap/current"] == "7"
+    broker.advance(10)
+    topics.publish(broker.now)
+    broker.turn()
+    second = figures(client)
+    assert second["uptime"] == "10 seconds"
+    assert "version" not in second
+    assert "clients/connected" not in second
+
+
+def test_figures_are_retained_and_not_met_by_a_leading_wildcard() -> None:
+    broker = MemoryBroker()
+    sys_topics(broker).publish(broker.now)
+    broker.turn()
+    wild = broker.connected("wild", 5)
+    wild.subscribe("#")
+    assert [packet for packet in wild.take() if isinstance(packet, Publish)] == []
+    late = broker.connected("late", 5)
+    late.subscribe("$SYS/broker/version")
+    assert late.take_one(Publish).retain
+
+
+def test_messages_and_bytes_are_counted() -> None:
+    broker = MemoryBroker()
+    topics, client = sys_topics(broker), watcher(broker)
+    other = broker.connected("other", 4)
+    other.subscribe("t")
+    other.publish("t", b"12345")
+    topics.publish(broker.now)
+    broker.turn()
+    counted = figures(client)
+    assert counted["publish/messages/received"] == "1"
+    assert counted["publish/bytes/received"] == "5"
+    assert counted["publish/messages/sent"] == "1"
+    assert counted["clients/maximum"] == "2"
+    assert int(counted["bytes/received"]) > 5
+
+
+def test_loads_are_moving_averages_of_a_minute() -> None:
+    broker = MemoryBroker()
+    topics, client = sys_topics(broker), watcher(broker)
+    other = broker.connected("other", 4)
+    for _ in range(6):
+        for _ in range(10):
+            other.publish("t", b"")
+        broker.advance(10)
+        topics.publish(broker.now)
+        broker.turn()
+    load = figures(client)
+    # 60 a minute for one minute: 60 * (1 - 1/e), and less the longer the average.
+    assert load["load/publish/received/1min"] == "37.93"
+    assert load["load/publish/received/5min"] == "10.88"
+    assert load["load/publish/received/15min"] == "3.87"
+
+
+def test_a_client_cannot_publish_there() -> None:
+    broker = MemoryBroker()
+    client = broker.connected("c", 5)
+    watching = watcher(broker)
+    client.publish("$SYS/broker/version", b"fake", 1)
+    assert figures(watching) == {}
