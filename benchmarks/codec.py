@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from timing import microseconds, row
 
@@ -56,19 +57,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.5, help="time for each figure")
     options = parser.parse_args()
     for name, (packet, level) in PACKETS.items():
-        data = encode(packet, level)
-        framer = Framer(1 << 20)
-        row(
-            f"decode {name}",
-            microseconds(
-                lambda f=framer, c=data * 100, v=level: drain(f, c, v), 100, options.seconds
-            ),  # type: ignore[misc]
-        )
+        call = partial(drain, Framer(1 << 20), encode(packet, level) * 100, level)
+        row(f"decode {name}", microseconds(call, 100, options.seconds))
     for name, (packet, level) in PACKETS.items():
-        row(
-            f"encode {name}",
-            microseconds(lambda p=packet, v=level: encode(p, v), 1, options.seconds),  # type: ignore[misc]
-        )
+        row(f"encode {name}", microseconds(partial(encode, packet, level), 1, options.seconds))
     row(
         "encode PUBACK as the broker does",
         microseconds(lambda: encode_ack(PacketType.PUBACK, 7, 4), 1, options.seconds),
