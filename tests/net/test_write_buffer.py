@@ -130,3 +130,23 @@ def test_bytes_added_while_drained_is_told_are_written_next_turn(made: Buffer) -
     assert made.written == [bytes(20)]
     made.end_turn()
     assert made.written == [bytes(20), b"next"]
+
+
+def test_many_small_parts_that_wait_are_joined_and_large_ones_stay_shared(made: Buffer) -> None:
+    """500,000 acknowledgements of 4 bytes, an object each, were 23 MB beside 2 MB of bytes."""
+    made.buffer.pauseProducing()
+    large = bytes(1_000)
+    expected = b""
+    for turn in range(10):
+        small = [bytes((turn, number, 1, 2)) for number in range(100)]
+        for each in small:
+            made.buffer.add((each,))
+        made.end_turn()
+        expected += b"".join(small)
+    assert len(made.buffer._parts) == 10
+    for _ in range(100):
+        made.buffer.add((large,))
+    made.end_turn()
+    assert sum(part is large for part in made.buffer._parts) == 100
+    made.buffer.resumeProducing()
+    assert made.written == [expected + large * 100]
