@@ -40,6 +40,7 @@ class Framer:
         else:
             if position < len(self._data):
                 self._incomplete += self._data[position:]
+                self._wanted = 0  # nobody has looked at these yet
             self._data = b""
             self._incomplete += data
         self._position = 0

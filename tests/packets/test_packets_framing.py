@@ -41,6 +41,17 @@ def test_feeding_twice_without_asking() -> None:
     assert frames(framer) == [(0x30, b"def"), (0x30, b"ghi")]
 
 
+def test_feeding_while_packets_wait_behind_one_that_came_in_pieces() -> None:
+    long = frame(0x30, bytes(1_000))
+    framer = Framer(2_000)
+    framer.feed(long[:500])
+    assert framer.next_frame() is None
+    framer.feed(long[500:] + frame(0xC0))
+    assert framer.next_frame() == (0x30, bytes(1_000))
+    framer.feed(frame(0xE0))
+    assert frames(framer) == [(0xC0, b""), (0xE0, b"")]
+
+
 def test_nothing_fed_changes_nothing() -> None:
     framer = Framer(100)
     framer.feed(b"")
