@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mqttd.broker.certificate_identity import certificate_value
 from mqttd.broker.handlers.disconnect import NEVER
-from mqttd.broker.handlers.publish import check_response_topic, forwarded
+from mqttd.broker.handlers.publish import check_response_topic, forwarded, mounted
 from mqttd.broker.keep_alive import allowance, effective_keep_alive
 from mqttd.broker.message import Message
 from mqttd.broker.ports import EngineSession
@@ -211,7 +211,7 @@ def _settle_identity(connection: Connection, identity: Identity) -> None:
         connection.mountpoint = source
     if connection.will is not None:
         message = connection.will.message
-        message.topic = connection.mountpoint.encode() + message.topic
+        message.topic = mounted(connection.mountpoint, message.topic)
         message.publisher = connection.client_id
 
 

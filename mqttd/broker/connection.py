@@ -390,7 +390,7 @@ class Connection:
         framer.feed(data)
         frame = framer.next_frame()
         if frame is not None:
-            self.trace("SEND", decode(frame[0], frame[1], self.level))
+            self.trace("SEND", decode(frame[0], frame[1], self.level, from_client=False))
 
 
 def _shorten(packet: Packet) -> None:

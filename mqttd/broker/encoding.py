@@ -8,6 +8,11 @@ from mqttd.packets.publish import encode_publish_parts
 
 _EMPTY = Properties()
 
+_SHAPES = 16
+"""Encodings kept of one message. Seconds left, aliases and Subscription Identifiers each make new
+ones: one Retained Message and one client that subscribes with ever new identifiers would fill the
+memory with copies of its payload."""
+
 
 def publish_parts(
     message: Message,
@@ -51,8 +56,7 @@ def publish_parts(
                 properties.subscription_identifiers = subscription_ids
         topic = b"" if alias_known else message.topic[prefix:]
         parts = encode_publish_parts(topic, message.payload, qos, retain, properties, 5)
-        if left >= 0 and len(message.encodings) >= 16:
-            # A queued message sent second after second would gather one shape for each.
+        if len(message.encodings) >= _SHAPES:
             message.encodings.clear()
         message.encodings[key] = parts
     return parts

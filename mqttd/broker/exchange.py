@@ -48,9 +48,14 @@ def exchange_step(connection: Connection, data: bytes | None) -> None:
             connection.challenged = True
             if connection.state is State.ADMITTING:
                 connection.state = State.CHALLENGED
-                connection.proceed()
+                if not at_once:
+                    connection.proceed()
 
+    # Answered at once, the loop that handles the client's packets goes on by itself: calling it
+    # from within would recurse once for each AUTH the client sends in a row.
+    at_once = True
     exchange.step(data, done)
+    at_once = False
 
 
 def _refused(connection: Connection, refusal: Refused) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Container
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mqttd.broker.encoding import publish_parts
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 
 _DUP = 0x08
 
+_RETAINED_AT_ONCE = 10_000
+"""With this many Retained Messages waiting for a client no more are looked up for it: a few
+thousand filters that all match everything would else queue everything a few thousand times."""
+
 
 class Session:
     """The broker's side of a claimed session; the engine speaks to it as ``SessionSink``.
@@ -34,11 +40,13 @@ class Session:
         "_last_packet_id",
         "_level",
         "_max_packet_size",
+        "_mountpoint",
         "_outlet",
         "_prefix",
         "_resend",
         "_retained",
         "_unsent",
+        "_wanted",
         "quota",
         "state",
     )
@@ -55,7 +63,8 @@ class Session:
         self._connection = connection
         self._outlet = connection.outlet
         self._level = connection.level
-        self._prefix = len(connection.mountpoint.encode())
+        self._mountpoint = connection.mountpoint.encode()
+        self._prefix = len(self._mountpoint)
         self._max_packet_size = max_packet_size
         self._aliases = OutboundAliases(alias_maximum) if alias_maximum else None
         self._last_packet_id = 0
@@ -63,6 +72,8 @@ class Session:
         # Identifiers of _resend; one may be acknowledged before its message is sent again.
         self._unsent: set[int] = set()
         self._retained: deque[tuple[Message, Subscription]] = deque()
+        # Subscriptions whose Retained Messages are still to be looked up.
+        self._wanted: deque[Subscription] = deque()
         self.state = state
         self.quota = quota
 
@@ -90,6 +101,12 @@ class Session:
     ) -> None:
         """Send one message to the client."""
         connection = self._connection
+        if self._prefix and not message.topic.startswith(self._mountpoint):
+            # Subscribed to through a listener with another mountpoint: it has no name here.
+            connection.broker.counters.publish_dropped += 1
+            if qos:
+                connection.broker.starved.add(self)
+            return
         known = False
         if self._level < 5:
             head, tail = publish_parts(message, qos, retain, 4, 0.0, prefix=self._prefix)
@@ -149,7 +166,8 @@ class Session:
             return
         self._resume()
         self._send_retained()
-        self.state.credit(0 if self._resend or self._retained else self._room())
+        behind = self._resend or self._retained or self._wanted
+        self.state.credit(0 if behind else self._room())
 
     def acknowledged(self, flight: Flight) -> None:
         """PUBACK, PUBCOMP or a refusal ended an exchange; the identifier is free again."""
@@ -158,14 +176,30 @@ class Session:
         self.state.finished(flight)
         self.flow()
 
-    def queue_retained(self, messages: list[Message], subscription: Subscription) -> None:
-        """Retained Messages for a new subscription; sent as fast as the client takes them."""
-        self._retained.extend((message, subscription) for message in messages)
+    def ask_retained(self, subscription: Subscription) -> None:
+        """Retained Messages for a subscription; sent as fast as the client takes them."""
+        self._wanted.append(subscription)
+        self._look_up_retained()
 
-    def forget_retained(self, key: str) -> None:
-        """The subscription is gone: what was still to be sent for it is not sent."""
+    def forget_retained(self, keys: Container[str]) -> None:
+        """Subscriptions are gone or made anew: what was still to be sent for them is not sent."""
         if self._retained:
-            self._retained = deque(item for item in self._retained if item[1].key != key)
+            self._retained = deque(item for item in self._retained if item[1].key not in keys)
+        if self._wanted:
+            self._wanted = deque(item for item in self._wanted if item.key not in keys)
+
+    def _look_up_retained(self) -> None:
+        broker = self._connection.broker
+        while self._wanted and len(self._retained) < _RETAINED_AT_ONCE:
+            subscription = self._wanted.popleft()
+            broker.engine.retained(
+                subscription.topic_filter.encode(),
+                broker.now,
+                partial(self._queue_retained, subscription),
+            )
+
+    def _queue_retained(self, subscription: Subscription, messages: list[Message]) -> None:
+        self._retained.extend((message, subscription) for message in messages)
 
     def _room(self) -> int:
         return max(0, self.quota - (len(self.state.flight) - len(self._unsent)))
@@ -173,7 +207,10 @@ class Session:
     def _send_retained(self) -> None:
         retained = self._retained
         now = self._connection.broker.now
-        while retained and self._outlet.writable:
+        while (retained or self._wanted) and self._outlet.writable:
+            if not retained:
+                self._look_up_retained()
+                continue
             message, subscription = retained[0]
             qos = min(message.qos, subscription.qos)
             if qos and not self._room():
@@ -195,6 +232,10 @@ class Session:
             message = flight.message
             if flight.phase is Phase.PUBCOMP or message is None:
                 self._connection.send(encode_ack(PacketType.PUBREL, flight.packet_id, self._level))
+                continue
+            if self._prefix and not message.topic.startswith(self._mountpoint):
+                del self.state.flight[flight.packet_id]
+                self.state.finished(flight)
                 continue
             head, tail = publish_parts(
                 message,

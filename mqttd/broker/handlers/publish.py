@@ -15,6 +15,7 @@ from mqttd.packets.errors import (
     PayloadFormatInvalid,
     ProtocolError,
     ReceiveMaximumExceeded,
+    TopicNameInvalid,
 )
 from mqttd.packets.properties import Properties
 from mqttd.packets.publish import Publish
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _SYS = b"$SYS/"
 _FOREVER = float("inf")
+_LONGEST_TOPIC = 65_535
 
 
 def handle_publish(connection: Connection, packet: Publish) -> None:
@@ -72,7 +74,7 @@ def handle_publish(connection: Connection, packet: Publish) -> None:
     if longest != _FOREVER and (expires_at is None or longest < expires_at - broker.now):
         expires_at = broker.now + longest
     if connection.mountpoint:
-        topic = connection.mountpoint.encode() + topic
+        topic = mounted(connection.mountpoint, topic)
     message = Message(
         topic, packet.payload, qos, packet.retain, properties, expires_at, connection.client_id
     )
@@ -94,6 +96,14 @@ def forwarded(properties: Properties) -> Properties | None:
     for name in ("topic_alias", "message_expiry_interval", "will_delay_interval"):
         properties.__dict__.pop(name, None)
     return properties if properties.__dict__ else None
+
+
+def mounted(mountpoint: str, topic: bytes) -> bytes:
+    """The full Topic Name. Raises TopicNameInvalid when it is too long to be sent to anybody."""
+    full = mountpoint.encode() + topic
+    if len(full) > _LONGEST_TOPIC:  # [MQTT-4.7.3-3]
+        raise TopicNameInvalid("with the mountpoint the topic name is too long")
+    return full
 
 
 def check_response_topic(properties: Properties) -> None:

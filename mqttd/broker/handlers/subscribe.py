@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mqttd.broker.handlers.connected import require_connected
@@ -68,8 +69,7 @@ def handle_subscribe(connection: Connection, packet: Subscribe) -> None:
         if connection.session is not session:
             return
         connection.send_packet(Suback(packet.packet_id, codes))
-        for subscription, is_new in zip(granted, new, strict=True):
-            _queue_retained(connection, session, subscription, is_new)
+        _ask_retained(session, zip(granted, new, strict=True))
         session.flow()
         connection.release()
 
@@ -110,17 +110,17 @@ def _subscription(
     )
 
 
-def _queue_retained(
-    connection: Connection, session: Session, subscription: Subscription, is_new: bool
-) -> None:
-    """[MQTT-3.3.1-9..11]: always, only for a new subscription, or never; never when shared."""
-    handling = subscription.retain_handling
-    if subscription.group is not None or handling == 2 or (handling == 1 and not is_new):
-        return
-    session.forget_retained(subscription.key)
-    broker = connection.broker
-    broker.engine.retained(
-        subscription.topic_filter.encode(),
-        broker.now,
-        lambda messages: session.queue_retained(messages, subscription),
-    )
+def _ask_retained(session: Session, subscribed: Iterable[tuple[Subscription, bool]]) -> None:
+    """[MQTT-3.3.1-9..11]: always, only for a new subscription, or never; never when shared.
+
+    A filter that a packet repeats is looked up once: a packet of nothing but ``#`` would otherwise
+    have all Retained Messages gone through a hundred thousand times.
+    """
+    wanted: dict[str, Subscription] = {}
+    for subscription, is_new in subscribed:
+        handling = subscription.retain_handling
+        if subscription.group is None and (handling == 0 or (handling == 1 and is_new)):
+            wanted[subscription.key] = subscription
+    session.forget_retained(wanted)
+    for subscription in wanted.values():
+        session.ask_retained(subscription)

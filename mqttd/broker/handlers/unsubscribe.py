@@ -21,8 +21,7 @@ def handle_unsubscribe(connection: Connection, packet: Unsubscribe) -> None:
     if not packet.topic_filters:
         raise ProtocolError("UNSUBSCRIBE without a Topic Filter")  # [MQTT-3.10.3-2]
     keys = [subscription_key(connection, each) for each in packet.topic_filters]
-    for key in keys:
-        session.forget_retained(key)
+    session.forget_retained(set(keys))
 
     def done(existed: list[bool]) -> None:
         if connection.session is not session:
