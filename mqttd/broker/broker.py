@@ -87,14 +87,14 @@ class Broker:
         thousands of connections never stall the others.
         """
         self.now = now
+        again = self.engine.sweep(now)
         if not self._swept:
-            self.engine.sweep(now)
             self._swept = list(self.connections)
         for connection in islice(self._swept, _SWEEP_SLICE):
             connection.sweep(now)
         del self._swept[:_SWEEP_SLICE]
         self.commit(now)
-        return bool(self._swept)
+        return again or bool(self._swept)
 
     def shut_down(self, now: float) -> None:
         """Tell every client, and end. [MQTT 5, 3.14.2.1: 0x8B]."""

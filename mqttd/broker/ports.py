@@ -218,8 +218,11 @@ class Engine(Protocol):
     def commit(self, now: float) -> None:
         """End of a turn: make what was asked durable and call the completions that are due."""
 
-    def sweep(self, now: float) -> None:
-        """Expire sessions and messages, publish delayed Wills."""
+    def sweep(self, now: float) -> bool:
+        """Expire sessions and messages, publish delayed Wills.
+
+        Does a bounded piece of the work; returns True when it wants to be called again soon.
+        """
 
     def statistics(self) -> EngineStatistics:
         """Counts as they are now."""

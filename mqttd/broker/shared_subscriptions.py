@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from random import Random
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from mqttd.broker.message import Message
 from mqttd.broker.subscriptions import Subscription
@@ -21,15 +21,23 @@ STRATEGIES = (
 )
 """How a group chooses. ``local`` is round robin while there is one node."""
 
+REFUSES: Final = 0
+"""The member would lose this message, or another for it."""
+KEEPS: Final = 1
+"""The member is away; its queue has room."""
+QUEUES: Final = 2
+"""The member is connected and busy; its queue has room."""
+SENDS: Final = 3
+"""The member can send the message at once."""
+
+_FAITHFUL = frozenset(("sticky", "hash_clientid", "hash_topic"))
+
 
 class Member(Protocol):
     """A session as its groups see it."""
 
-    def takes_now(self, qos: int) -> bool:
-        """Whether it can send a message of this QoS at once."""
-
-    def takes_later(self, qos: int) -> bool:
-        """Whether it can queue one without losing another."""
+    def readiness(self, qos: int) -> int:
+        """What it would do with a message of this QoS: REFUSES, KEEPS, QUEUES or SENDS."""
 
 
 M = TypeVar("M", bound=Member)
@@ -38,18 +46,22 @@ M = TypeVar("M", bound=Member)
 class SharedGroup(Generic[M]):
     """The members of ``$share/NAME/FILTER``, each with its own Subscription Options.
 
-    ``choose`` begins at the member the strategy names and goes on until one can take the message:
-    first one that can send it now, else one that can queue it. [MQTT-4.8.2-4].
+    The strategy names the member to begin with; from there on the first that can send the message
+    at once gets it, else one that is connected and can queue it, else one that is away. With the
+    strategies that keep to one member (``sticky``, ``hash_clientid``, ``hash_topic``) a connected
+    member that can queue it is good enough: going on would part what belongs together.
     """
 
-    __slots__ = ("_members", "_next", "_ordered", "_rng", "_start", "key")
+    __slots__ = ("_enough", "_last", "_members", "_number", "_ordered", "_rng", "_start", "key")
 
     def __init__(self, key: str, strategy: str, rng: Random) -> None:
         self.key = key
         self._members: dict[M, Subscription] = {}
-        self._ordered: list[tuple[M, Subscription]] = []
-        self._next = -1
+        self._ordered: list[tuple[M, Subscription]] | None = None
+        self._last: M | None = None
+        self._number = -1
         self._rng = rng
+        self._enough = QUEUES if strategy in _FAITHFUL else SENDS
         self._start: Callable[[Message, int], int] = {
             "random": self._random,
             "sticky": self._sticky,
@@ -63,35 +75,60 @@ class SharedGroup(Generic[M]):
     def add(self, member: M, subscription: Subscription) -> None:
         """A session joined, or changed its options."""
         self._members[member] = subscription
-        self._ordered = list(self._members.items())
+        self._ordered = None
 
     def remove(self, member: M) -> None:
         """A session left."""
         self._members.pop(member, None)
-        self._ordered = list(self._members.items())
+        self._ordered = None
 
     def choose(self, message: Message) -> tuple[M, Subscription] | None:
-        """(member, its subscription) for a message; None when nobody can take it."""
+        """(member, its subscription) for a message; None when it is lost for all of them.
+
+        When every queue is full, the member to begin with gets a message with QoS > 0: its
+        queue's policy says what goes.
+        """
         ordered = self._ordered
+        if ordered is None:
+            ordered = self._put_in_order()
         count = len(ordered)
         if not count:
             return None
-        start = self._start(message, count)
-        for now in (True, False):
-            for offset in range(count):
-                number = (start + offset) % count
-                member, subscription = ordered[number]
-                qos = min(subscription.qos, message.qos)
-                if member.takes_now(qos) if now else member.takes_later(qos):
-                    self._next = number
-                    return member, subscription
-        return None
+        first = number = self._start(message, count)
+        best, found = REFUSES, first
+        for _ in range(count):
+            member, subscription = ordered[number]
+            readiness = member.readiness(min(subscription.qos, message.qos))
+            if readiness > best:
+                best, found = readiness, number
+                if readiness >= self._enough:
+                    break
+            number = number + 1 if number + 1 < count else 0
+        member, subscription = ordered[found]
+        if best == REFUSES and not min(subscription.qos, message.qos):
+            return None
+        self._number = found
+        self._last = member
+        return member, subscription
+
+    def _put_in_order(self) -> list[tuple[M, Subscription]]:
+        """Done at the next choice, so that ten thousand joining cost no more than one each."""
+        ordered = self._ordered = list(self._members.items())
+        if self._last is None:
+            return ordered
+        if self._last in self._members:
+            self._number = next(n for n, (each, _) in enumerate(ordered) if each is self._last)
+        else:
+            # It left, and the members behind it moved up: the next one stands in its place.
+            self._last = None
+            self._number = min(self._number, len(ordered)) - 1
+        return ordered
 
     def _round_robin(self, _message: Message, count: int) -> int:
-        return (self._next + 1) % count
+        return (self._number + 1) % count
 
     def _sticky(self, _message: Message, count: int) -> int:
-        return max(self._next, 0) % count
+        return (self._number if self._last is not None else self._number + 1) % count
 
     def _random(self, _message: Message, count: int) -> int:
         return self._rng.randrange(count)

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 Value = TypeVar("Value")
 
+_NOTHING: Final[dict[Any, Any]] = {}
+
 
 class _Node(Generic[Value]):
+    """One level of a filter. What it does not have is the shared empty dict: most have little."""
+
     __slots__ = ("children", "values")
 
     def __init__(self) -> None:
-        self.children: dict[str, _Node[Value]] = {}
-        self.values: dict[Hashable, Value] = {}
+        self.children: dict[str, _Node[Value]] = _NOTHING
+        self.values: dict[Hashable, Value] = _NOTHING
 
 
 class TopicTree(Generic[Value]):
     """Maps Topic Filters to values, several for each filter, told apart by a key.
 
     Adding and removing cost one step for each level; so does matching, times the wildcards met.
-    Nothing recurses, so a filter of any depth is safe.
+    Nothing recurses, so a filter of any depth is safe. Who asks for the same topics again and
+    again keeps the answers: they depend on more than the tree.
     """
 
     __slots__ = ("_root",)
@@ -28,15 +33,22 @@ class TopicTree(Generic[Value]):
     def __init__(self) -> None:
         self._root: _Node[Value] = _Node()
 
-    def add(self, topic_filter: str, key: Hashable, value: Value) -> None:
-        """Put ``value`` under a filter; an earlier one with the same key is replaced."""
+    def add(self, topic_filter: str, key: Hashable, value: Value) -> Value | None:
+        """Put ``value`` under a filter; returns the one with the same key it replaces, or None."""
         node = self._root
         for level in topic_filter.split("/"):
-            child = node.children.get(level)
+            children = node.children
+            child = children.get(level)
             if child is None:
-                child = node.children[level] = _Node()
+                if children is _NOTHING:
+                    children = node.children = {}
+                child = children[level] = _Node()
             node = child
+        if node.values is _NOTHING:
+            node.values = {}
+        before = node.values.get(key)
         node.values[key] = value
+        return before
 
     def get(self, topic_filter: str, key: Hashable) -> Value | None:
         """The value under exactly this filter and key."""
@@ -57,12 +69,12 @@ class TopicTree(Generic[Value]):
             if child is None:
                 return
             path.append(child)
-        path[-1].values.pop(key, None)
-        for depth in range(len(levels), 0, -1):
-            node = path[depth]
-            if node.values or node.children:
+        path.pop().values.pop(key, None)
+        for node, level in zip(reversed(path), reversed(levels), strict=True):
+            child = node.children[level]
+            if child.values or child.children:
                 return
-            del path[depth - 1].children[levels[depth - 1]]
+            del node.children[level]
 
     def match(self, topic: str) -> list[Value]:
         """Every value whose filter matches the Topic Name."""

@@ -3,43 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, Union
 
 from mqttd.broker.shared_subscriptions import SharedGroup
 from mqttd.broker.subscriptions import Subscription
+from mqttd.broker.topic_tree import TopicTree
+from mqttd.broker.topics import has_wildcard
 
 if TYPE_CHECKING:
     from mqttd.engine.memory_session import MemorySession
 
+CACHED_TOPICS = 20_000
+CACHED_RECEIVERS = 1_000_000
+CACHED_TOPIC_LENGTH = 256
+"""Bounds of the cache: 65,535 byte names, or ten thousand receivers of each of a million topics,
+would otherwise fill the memory."""
 
-class Entry:
-    """What the topic tree holds: a session's own subscription, or a shared group."""
-
-    __slots__ = ("group", "session", "subscription")
-
-    def __init__(
-        self,
-        session: MemorySession | None,
-        subscription: Subscription | None,
-        group: SharedGroup[MemorySession] | None = None,
-    ) -> None:
-        self.session = session
-        self.subscription = subscription
-        self.group = group
+Row: TypeAlias = "tuple[MemorySession, int, tuple[int, ...]]"
+"""A session, the QoS it gets a message with, and its Subscription Identifiers."""
 
 
 class Target:
-    """One session and the merged options of all its subscriptions that match.
+    """One session and the merged options of those of its subscriptions that match a topic.
 
     Overlapping subscriptions give one delivery with the highest QoS and every Subscription
     Identifier [MQTT-3.3.4-2..4]; retain is kept as published if any of them asks for it.
+    ``rows`` has, for each QoS of a message, what the receiver gets.
     """
 
     __slots__ = (
+        "_others",
         "identifiers",
         "no_local",
         "qos",
         "retain_as_published",
+        "rows",
         "session",
         "subscriptions",
     )
@@ -53,26 +51,115 @@ class Target:
         )
         self.retain_as_published = any(each.retain_as_published for each in subscriptions)
         self.no_local = any(each.no_local for each in subscriptions)
+        self.rows: tuple[Row, ...] = tuple(
+            (session, min(qos, self.qos), self.identifiers) for qos in range(3)
+        )
+        self._others: Target | None = None
 
     def without_local(self) -> Target | None:
         """What is left for the publisher itself. [MQTT-3.8.3-3]."""
-        left = tuple(each for each in self.subscriptions if not each.no_local)
-        return Target(self.session, left) if left else None
+        if self._others is None:
+            left = tuple(each for each in self.subscriptions if not each.no_local)
+            if left:
+                self._others = Target(self.session, left)
+        return self._others
+
+
+class Own:
+    """One subscription of one session, as the topic tree holds it; light, for there are many."""
+
+    __slots__ = ("_target", "session", "subscription")
+
+    def __init__(self, session: MemorySession, subscription: Subscription) -> None:
+        self.session = session
+        self.subscription = subscription
+        self._target: Target | None = None
+
+    def target(self) -> Target:
+        """The Target where no other subscription of the session matches; shared by plans."""
+        if self._target is None:
+            self._target = Target(self.session, (self.subscription,))
+        return self._target
+
+
+Found: TypeAlias = Union[Own, "SharedGroup[MemorySession]"]
+"""What the topic tree holds."""
 
 
 class Plan:
-    """The targets and groups of one topic."""
+    """The targets and groups of one topic.
 
-    __slots__ = ("groups", "targets")
+    ``local`` has the Client Identifiers that No Local applies to; ``keeps_retain`` says whether
+    any target wants the retain flag as published. Where neither counts, ``rows[qos]`` is all that
+    a message needs; it is made by :meth:`make_rows` when it is first wanted.
+    """
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
-        by_session: dict[MemorySession, list[Subscription]] = {}
+    __slots__ = ("groups", "keeps_retain", "local", "rows", "targets")
+
+    def __init__(self, found: Iterable[Found]) -> None:
+        alone: dict[MemorySession, Own] = {}
+        overlapping: dict[MemorySession, list[Subscription]] = {}
         self.groups: list[SharedGroup[MemorySession]] = []
-        for entry in entries:
-            if entry.group is not None:
-                self.groups.append(entry.group)
-            else:
-                assert entry.session is not None
-                assert entry.subscription is not None
-                by_session.setdefault(entry.session, []).append(entry.subscription)
-        self.targets = [Target(session, tuple(subs)) for session, subs in by_session.items()]
+        for each in found:
+            if not isinstance(each, Own):
+                self.groups.append(each)
+                continue
+            first = alone.setdefault(each.session, each)
+            if first is not each:
+                several = overlapping.setdefault(each.session, [first.subscription])
+                several.append(each.subscription)
+        self.targets = [
+            own.target()
+            if session not in overlapping
+            else Target(session, tuple(overlapping[session]))
+            for session, own in alone.items()
+        ]
+        self.local = frozenset(each.session.client_id for each in self.targets if each.no_local)
+        self.keeps_retain = any(each.retain_as_published for each in self.targets)
+        self.rows: list[list[Row] | None] = [None, None, None]
+
+    def make_rows(self, qos: int) -> list[Row]:
+        """Fill in ``rows[qos]``."""
+        rows = self.rows[qos] = [target.rows[qos] for target in self.targets]
+        return rows
+
+
+class Plans:
+    """The plans of the topics in use; bounded, and never older than the subscriptions.
+
+    Topics are bytes, so that a PUBLISH is looked up as it came.
+    """
+
+    __slots__ = ("_receivers", "_tree", "by_topic")
+
+    def __init__(self, tree: TopicTree[Found]) -> None:
+        self._tree = tree
+        self._receivers = 0
+        self.by_topic: dict[bytes, Plan] = {}
+
+    def make(self, topic: bytes) -> Plan:
+        """The plan of a topic that is not in ``by_topic``."""
+        plan = Plan(self._tree.match(topic.decode()))
+        receivers = len(plan.targets)
+        if len(topic) <= CACHED_TOPIC_LENGTH and receivers <= CACHED_RECEIVERS:
+            if (
+                len(self.by_topic) >= CACHED_TOPICS
+                or self._receivers + receivers > CACHED_RECEIVERS
+            ):
+                self._clear()
+            self.by_topic[topic] = plan
+            self._receivers += receivers
+        return plan
+
+    def forget(self, topic_filter: str) -> None:
+        """What the filter matches changed. Without wildcards that is one topic's plan."""
+        if has_wildcard(topic_filter):
+            self._clear()
+        else:
+            plan = self.by_topic.pop(topic_filter.encode(), None)
+            if plan is not None:
+                self._receivers -= len(plan.targets)
+
+    def _clear(self) -> None:
+        self.by_topic.clear()
+        self._receivers = 0
