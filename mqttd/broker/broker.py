@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import islice
 from random import Random, SystemRandom
 
 from mqttd.broker.connection import Connection
@@ -29,7 +28,8 @@ class Broker:
     """Holds the engine, the limits and every live connection; has no clock of its own.
 
     ``now`` is seconds, any epoch, never going back; the caller gives it to every entry point. The
-    caller ends each turn with :meth:`commit`.
+    caller ends each turn with :meth:`commit`. ``clients`` counts those that were admitted and are
+    still here, ``maximum_clients`` the most there were at once.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Broker:
         self.rng = rng or SystemRandom()
         self.counters = Counters()
         self.connections: set[Connection] = set()
+        self.clients = 0
         self.maximum_clients = 0
         self.now = 0.0
         self.starved: set[Session] = set()
@@ -90,9 +91,11 @@ class Broker:
         again = self.engine.sweep(now)
         if not self._swept:
             self._swept = list(self.connections)
-        for connection in islice(self._swept, _SWEEP_SLICE):
-            connection.sweep(now)
+        # Taken off first: if one cannot be swept, the others' turn still comes.
+        piece = self._swept[:_SWEEP_SLICE]
         del self._swept[:_SWEEP_SLICE]
+        for connection in piece:
+            connection.sweep(now)
         self.commit(now)
         return again or bool(self._swept)
 
@@ -105,7 +108,8 @@ class Broker:
 
     def note_client(self) -> None:
         """A client was admitted: keep the high-water mark for ``$SYS``."""
-        self.maximum_clients = max(self.maximum_clients, len(self.connections))
+        self.clients += 1
+        self.maximum_clients = max(self.maximum_clients, self.clients)
 
     def check_topic(self, topic: bytes) -> None:
         """Validate a Topic Name; what was found good is remembered: one dict look-up."""

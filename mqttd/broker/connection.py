@@ -343,6 +343,7 @@ class Connection:
             packet = Disconnect(reason_code, self.reason(reason))
             self.send_packet(packet)
         self.outlet.close(linger=told)
+        self.broker.clients -= was_connected
         self._end(send_will=send_will)
         if self.broker.events is not None:
             if was_connected:
@@ -368,6 +369,7 @@ class Connection:
         self.broker.connections.discard(self)
         if was is State.CLOSED:
             return
+        self.broker.clients -= was is State.CONNECTED
         self._end(send_will=True)
         if self.broker.events is not None:
             if was is State.CONNECTED:

@@ -135,6 +135,7 @@ class Session:
             if qos:
                 connection.broker.starved.add(self)
             return
+        counters.messages_sent += 1
         counters.publish_sent += 1
         counters.publish_bytes_sent += len(message.payload)
         if qos == 0:
@@ -250,6 +251,9 @@ class Session:
                 del self.state.flight[flight.packet_id]
                 self.state.finished(flight)
                 continue
+            counters = self._connection.broker.counters
+            counters.publish_sent += 1
+            counters.publish_bytes_sent += len(message.payload)
             # [MQTT-3.3.1-1]: DUP is set on every re-delivery.
             head = bytes((head[0] | _DUP,)) + head[1:]
             self._connection.send(head, flight.packet_id.to_bytes(2, "big"), tail)

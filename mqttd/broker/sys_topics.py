@@ -10,6 +10,7 @@ from mqttd.broker.message import Message
 
 if TYPE_CHECKING:
     from mqttd.broker.broker import Broker
+    from mqttd.broker.ports import EngineStatistics
 
 _PREFIX = "$SYS/broker/"
 _MINUTES = (1, 5, 15)
@@ -50,8 +51,9 @@ class SysTopics:
 
     def publish(self, now: float) -> None:
         """Bring every topic up to date. To be called once an interval."""
-        figures = self._figures(now)
-        figures.update(self._load_figures(now))
+        statistics = self._broker.engine.statistics()
+        figures = self._figures(statistics, now)
+        figures.update(self._load_figures(statistics, now))
         for name, value in figures.items():
             payload = str(value).encode()
             if self._published.get(name) != payload:
@@ -59,9 +61,8 @@ class SysTopics:
                 topic = (_PREFIX + name).encode()
                 self._broker.engine.publish(Message(topic, payload, retain=True), now)
 
-    def _figures(self, now: float) -> dict[str, object]:
+    def _figures(self, engine: EngineStatistics, now: float) -> dict[str, object]:
         counters = self._broker.counters
-        engine = self._broker.engine.statistics()
         disconnected = engine.sessions - engine.connected
         dropped = counters.publish_dropped + engine.dropped
         return {
@@ -93,7 +94,7 @@ class SysTopics:
             **self._process(),
         }
 
-    def _load_figures(self, now: float) -> dict[str, str]:
+    def _load_figures(self, engine: EngineStatistics, now: float) -> dict[str, str]:
         """Moving averages per minute, as a host's load average is counted."""
         elapsed = now - self._last
         if elapsed <= 0:
@@ -102,6 +103,8 @@ class SysTopics:
         figures = {}
         for name, attribute in _LOADS.items():
             total: int = getattr(self._broker.counters, attribute)
+            if attribute == "publish_dropped":
+                total += engine.dropped
             per_minute = (total - self._before[name]) * 60.0 / elapsed
             self._before[name] = total
             for minutes in _MINUTES:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from mqttd.broker.message import Message
 from mqttd.broker.sys_topics import SysTopics
+from mqttd.packets.properties import Properties
 from mqttd.packets.publish import Publish
 from mqttd.testing import MemoryBroker, MemoryClient
 
@@ -98,3 +100,90 @@ def test_a_client_cannot_publish_there() -> None:
     watching = watcher(broker)
     client.publish("$SYS/broker/version", b"fake", 1)
     assert figures(watching) == {}
+
+
+def test_a_publish_that_is_sent_is_a_message_that_is_sent() -> None:
+    broker = MemoryBroker()
+    topics, client = sys_topics(broker), watcher(broker)
+    reader = broker.connected("reader", 4)
+    reader.subscribe("t", qos=1)
+    before = broker.core.counters.messages_sent
+    broker.core.engine.publish(Message(b"t", b"12345", 1), broker.now)
+    assert broker.core.counters.messages_sent == before + 1
+    topics.publish(broker.now)
+    broker.turn()
+    # One to the reader; the watcher's own come after the figures were taken.
+    assert figures(client)["messages/sent"] == str(before + 1)
+
+
+def test_a_message_that_is_sent_again_counts_again() -> None:
+    broker = MemoryBroker()
+    lasting = {"clean_start": False, "properties": Properties(session_expiry_interval=60)}
+    reader = broker.connected("reader", 5, **lasting)
+    reader.subscribe("t", qos=1)
+    broker.core.engine.publish(Message(b"t", b"12345", 1), broker.now)
+    counters = broker.core.counters
+    assert (counters.publish_sent, counters.publish_bytes_sent) == (1, 5)
+    reader.drop()
+    broker.connected("reader", 5, **lasting)
+    assert (counters.publish_sent, counters.publish_bytes_sent) == (2, 10)
+
+
+def test_the_maximum_counts_clients_that_were_there_at_once_and_no_bare_sockets() -> None:
+    broker = MemoryBroker()
+    broker.client()
+    broker.client()
+    for number in range(3):
+        broker.connected(f"c{number}").drop()
+    taken = broker.connected("taken")
+    broker.connected("taken")
+    assert taken.closed
+    assert (broker.core.clients, broker.core.maximum_clients) == (1, 1)
+    broker.connected("another")
+    assert (broker.core.clients, broker.core.maximum_clients) == (2, 2)
+
+
+def test_what_the_engine_drops_is_in_the_total_and_in_the_load() -> None:
+    broker = MemoryBroker()
+    topics, client = sys_topics(broker), watcher(broker)
+    slow = broker.connected("slow")
+    slow.subscribe("t")
+    slow.outlet.writable = False
+    for _ in range(60):
+        broker.core.engine.publish(Message(b"t", b"m"), broker.now)
+    broker.now += 60
+    topics.publish(broker.now)
+    broker.turn()
+    counted = figures(client)
+    assert counted["publish/messages/dropped"] == "60"
+    assert counted["load/publish/dropped/1min"] == "37.93"
+
+
+def test_sessions_subscriptions_and_stored_messages() -> None:
+    broker = MemoryBroker()
+    topics, client = sys_topics(broker), watcher(broker)
+    properties = Properties(session_expiry_interval=60)
+    away = broker.connected("away", 5, clean_start=False, properties=properties)
+    away.subscribe("t", qos=1)
+    away.subscribe("$share/g/t", qos=1)
+    away.drop()
+    broker.core.engine.publish(Message(b"t", b"12345", 1, retain=True), broker.now)
+    topics.publish(broker.now)
+    broker.turn()
+    counted = figures(client)
+    assert counted["clients/total"] == "2"
+    assert counted["clients/disconnected"] == counted["clients/inactive"] == "1"
+    assert counted["clients/active"] == "1"
+    assert counted["clients/expired"] == "0"
+    assert counted["subscriptions/count"] == "3"
+    assert counted["shared_subscriptions/count"] == "1"
+    assert counted["retained messages/count"] == "1"
+    assert counted["messages/stored"] == counted["store/messages/count"] == "3"
+    assert counted["store/messages/bytes"] == "15"
+    broker.advance(61)
+    topics.publish(broker.now)
+    broker.turn()
+    counted = figures(client)
+    assert (counted["clients/expired"], counted["clients/total"]) == ("1", "1")
+    assert counted["subscriptions/count"] == "1"
+    assert counted["shared_subscriptions/count"] == "0"
