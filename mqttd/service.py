@@ -175,7 +175,11 @@ class BrokerService(Service):
             return
 
     def _publish_figures(self, topics: SysTopics) -> None:
-        topics.publish(self.turn.touch())
+        try:
+            topics.publish(self.turn.touch())
+        except Exception:
+            # A LoopingCall ends with its first error; the figures must go on.
+            self._log.failure("publishing $SYS failed; this is a bug in mqttd")
 
     @override
     def stopService(self) -> Deferred[Any]:
@@ -189,6 +193,7 @@ class BrokerService(Service):
             self._log.info("stopping; {count} connections are closed", count=count)
         self.broker.shut_down(self._clock.seconds())
         self.turn.end()
+        self._cut(admitted=False)  # else a client could still come in after the goodbye
         closing += [listener.factory.when_empty() for listener in self.listeners]
         cut = self._reactor.callLater(STOP_TIME, self._cut)
 
@@ -199,11 +204,12 @@ class BrokerService(Service):
 
         return DeferredList(closing).addCallback(done)
 
-    def _cut(self) -> None:
-        """The time is up: end what is still open."""
+    def _cut(self, *, admitted: bool = True) -> None:
+        """End what is still open; with ``admitted`` False only what has not come to MQTT yet."""
         for listener in self.listeners:
             for connection in list(listener.factory.connections):
-                connection.transport.abortConnection()
+                if admitted or connection.mqtt is None:
+                    connection.transport.abortConnection()
 
 
 def _limits(mqtt: MqttOptions) -> Limits:
@@ -246,13 +252,12 @@ def _tls_text(options: ListenerOptions) -> str:
 
 def _memory() -> Mapping[str, object]:
     """Resident memory in bytes, now and at its peak; mosquitto's names for its own heap."""
-    figures: dict[str, object] = {
-        "heap/maximum": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    }
+    maximum = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     try:
         with open("/proc/self/statm", "rb") as statm:
             pages = int(statm.read().split()[1])
     except OSError:
-        return figures
-    figures["heap/current"] = pages * os.sysconf("SC_PAGE_SIZE")
-    return figures
+        return {"heap/maximum": maximum}
+    # Linux brings the peak up to date only now and then.
+    current = pages * os.sysconf("SC_PAGE_SIZE")
+    return {"heap/current": current, "heap/maximum": max(current, maximum)}

@@ -203,6 +203,35 @@ def test_stop_waits_no_longer_than_its_time(world: World) -> None:
     assert STOP_TIME < 5
 
 
+def test_stop_cuts_who_has_not_come_to_mqtt_yet(world: World) -> None:
+    """Else a client could be admitted behind the goodbye, and one silent socket delay the stop."""
+    service = world.service(TWO.format(port=0))
+    service.startService()
+    address = IPv4Address("TCP", "192.0.2.1", 7)
+    wire: Any = Socket(peerAddress=address, hostAddress=IPv4Address("TCP", "127.0.0.1", 8083))
+    protocol: Any = service.listeners[1].factory.buildProtocol(address)
+    protocol.makeConnection(wire)
+    service.stopService()
+    assert wire.aborted
+
+
+def test_the_figures_go_on_after_an_error(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A LoopingCall ends with its first error."""
+    service = world.service("sys_topics.sys_msg_interval = 10s")
+    asked: list[float] = []
+
+    def broken(topics: object, now: float) -> None:
+        asked.append(now)
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("mqttd.service.SysTopics.publish", broken)
+    service.startService()
+    world.reactor.advance(10)
+    assert len(asked) == 2
+    assert len([each for each in world.events if "log_failure" in each]) == 2
+    service.stopService()
+
+
 def test_stop_without_clients_is_done_at_once(world: World) -> None:
     service = world.service(TWO.format(port=0))
     service.startService()
