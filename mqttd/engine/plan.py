@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 CACHED_TOPICS = 20_000
 CACHED_RECEIVERS = 1_000_000
 CACHED_TOPIC_LENGTH = 256
-"""Bounds of the cache: 65,535 byte names, or ten thousand receivers of each of a million topics,
-would otherwise fill the memory."""
+"""Bounds of the cache: names of 65,535 bytes, or ten thousand receivers of each of ten thousand
+topics, would otherwise fill the memory."""
+
+_MERGED_WEIGHT = 16
+"""A merged Target belongs to one plan alone: as many bytes as this many shared ones."""
 
 Row: TypeAlias = "tuple[MemorySession, int, tuple[int, ...]]"
 """A session, the QoS it gets a message with, and its Subscription Identifiers."""
@@ -51,9 +54,8 @@ class Target:
         )
         self.retain_as_published = any(each.retain_as_published for each in subscriptions)
         self.no_local = any(each.no_local for each in subscriptions)
-        self.rows: tuple[Row, ...] = tuple(
-            (session, min(qos, self.qos), self.identifiers) for qos in range(3)
-        )
+        rows: list[Row] = [(session, qos, self.identifiers) for qos in range(self.qos + 1)]
+        self.rows: tuple[Row, Row, Row] = (rows[0], rows[min(1, self.qos)], rows[-1])
         self._others: Target | None = None
 
     def without_local(self) -> Target | None:
@@ -91,10 +93,11 @@ class Plan:
 
     ``local`` has the Client Identifiers that No Local applies to; ``keeps_retain`` says whether
     any target wants the retain flag as published. Where neither counts, ``rows[qos]`` is all that
-    a message needs; it is made by :meth:`make_rows` when it is first wanted.
+    a message needs; it is made by :meth:`make_rows` when it is first wanted. ``weight`` is what it
+    costs to keep, in receivers.
     """
 
-    __slots__ = ("groups", "keeps_retain", "local", "rows", "targets")
+    __slots__ = ("groups", "keeps_retain", "local", "rows", "targets", "weight")
 
     def __init__(self, found: Iterable[Found]) -> None:
         alone: dict[MemorySession, Own] = {}
@@ -117,6 +120,7 @@ class Plan:
         self.local = frozenset(each.session.client_id for each in self.targets if each.no_local)
         self.keeps_retain = any(each.retain_as_published for each in self.targets)
         self.rows: list[list[Row] | None] = [None, None, None]
+        self.weight = len(self.targets) + _MERGED_WEIGHT * len(overlapping)
 
     def make_rows(self, qos: int) -> list[Row]:
         """Fill in ``rows[qos]``."""
@@ -130,25 +134,22 @@ class Plans:
     Topics are bytes, so that a PUBLISH is looked up as it came.
     """
 
-    __slots__ = ("_receivers", "_tree", "by_topic")
+    __slots__ = ("_tree", "_weight", "by_topic")
 
     def __init__(self, tree: TopicTree[Found]) -> None:
         self._tree = tree
-        self._receivers = 0
+        self._weight = 0
         self.by_topic: dict[bytes, Plan] = {}
 
     def make(self, topic: bytes) -> Plan:
         """The plan of a topic that is not in ``by_topic``."""
         plan = Plan(self._tree.match(topic.decode()))
-        receivers = len(plan.targets)
-        if len(topic) <= CACHED_TOPIC_LENGTH and receivers <= CACHED_RECEIVERS:
-            if (
-                len(self.by_topic) >= CACHED_TOPICS
-                or self._receivers + receivers > CACHED_RECEIVERS
-            ):
+        if len(topic) <= CACHED_TOPIC_LENGTH and plan.weight <= CACHED_RECEIVERS:
+            self._weight += plan.weight
+            if len(self.by_topic) >= CACHED_TOPICS or self._weight > CACHED_RECEIVERS:
                 self._clear()
+                self._weight = plan.weight
             self.by_topic[topic] = plan
-            self._receivers += receivers
         return plan
 
     def forget(self, topic_filter: str) -> None:
@@ -158,8 +159,8 @@ class Plans:
         else:
             plan = self.by_topic.pop(topic_filter.encode(), None)
             if plan is not None:
-                self._receivers -= len(plan.targets)
+                self._weight -= plan.weight
 
     def _clear(self) -> None:
         self.by_topic.clear()
-        self._receivers = 0
+        self._weight = 0
