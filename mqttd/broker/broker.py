@@ -16,8 +16,10 @@ from mqttd.broker.ports import (
     Outlet,
 )
 from mqttd.broker.session import Session
+from mqttd.broker.strict_mode import is_discouraged
 from mqttd.broker.topics import check_topic_name
 from mqttd.identity import PeerInfo
+from mqttd.packets.errors import TopicNameInvalid
 from mqttd.packets.reason_codes import ReasonCode
 
 _KNOWN_TOPICS = 50_000
@@ -117,6 +119,8 @@ class Broker:
         if topic in known:
             return
         check_topic_name(topic, self.limits.max_topic_levels)
+        if self.limits.strict_mode and is_discouraged(topic.decode()):
+            raise TopicNameInvalid("the topic name holds a control or non-character")
         if len(known) >= _KNOWN_TOPICS:
             known.clear()
         # Long names are not kept: 50,000 of 64 KiB would be gigabytes.

@@ -15,6 +15,7 @@ from mqttd.broker.message import Message
 from mqttd.broker.ports import EngineSession
 from mqttd.broker.session import Session
 from mqttd.broker.state import State
+from mqttd.broker.strict_mode import is_discouraged
 from mqttd.broker.topic_aliases import InboundAliases
 from mqttd.broker.will import Will
 from mqttd.identity import ConnectRequest, Identity, Refused
@@ -22,6 +23,7 @@ from mqttd.packets.connack import Connack
 from mqttd.packets.connect import Connect
 from mqttd.packets.errors import (
     ClientIdentifierNotValid,
+    MalformedPacket,
     MqttError,
     PayloadFormatInvalid,
 )
@@ -73,6 +75,8 @@ def name_client(connection: Connection, packet: Connect) -> None:
         client_id = certificate_value(certificate, limits.peer_cert_as_clientid)
     elif limits.use_username_as_clientid and username:
         client_id = username
+    if limits.strict_mode and username and is_discouraged(username):
+        raise MalformedPacket("the User Name holds a control or non-character")
     connection.username = username
     _check_client_id(connection, client_id)
     connection.client_id = client_id
@@ -86,6 +90,8 @@ def _check_client_id(connection: Connection, client_id: str) -> None:
         )
     if connection.level == 3 and limits.strict_mode and len(client_id) > 23:
         raise ClientIdentifierNotValid("MQTT 3.1 allows 23 characters")
+    if limits.strict_mode and is_discouraged(client_id):
+        raise ClientIdentifierNotValid("the Client Identifier holds a control or non-character")
     # [MQTT-3.1.3-8] (3.1.1), and 3.1 knows no empty one at all.
     if not client_id and (
         connection.level == 3 or (connection.level == 4 and not connection.clean_start)

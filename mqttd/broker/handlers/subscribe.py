@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mqttd.broker.handlers.connected import require_connected
 from mqttd.broker.session import Session
+from mqttd.broker.strict_mode import is_discouraged
 from mqttd.broker.subscriptions import Subscription
 from mqttd.broker.topics import check_topic_filter, has_wildcard, parse_shared
 from mqttd.packets.errors import MqttError, ProtocolError, TopicFilterInvalid
@@ -92,6 +93,8 @@ def _subscription(
                 ReasonCode.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED,
             )
     check_topic_filter(inner, limits.max_topic_levels)
+    if limits.strict_mode and is_discouraged(topic.topic_filter):
+        raise TopicFilterInvalid("the topic filter holds a control or non-character")
     if not limits.wildcard_subscription and has_wildcard(inner):
         raise MqttError(
             "wildcard subscriptions are off", ReasonCode.WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED

@@ -65,8 +65,9 @@ class MqttOptions:
     strict_mode: bool = option(
         BOOLEAN,
         False,
-        """Refuse what the specification merely advises against, such as Topic Names with control
-        characters.""",
+        """Refuse what the specification merely advises against: control characters and Unicode's
+        non-characters in Topic Names, Topic Filters, Client Identifiers and User Names, and
+        Client Identifiers of MQTT 3.1 with more than 23 characters.""",
     )
     ignore_loop_deliver: bool = option(
         BOOLEAN,
@@ -114,13 +115,14 @@ class MqttOptions:
     session_expiry_interval: float = option(
         duration(infinity=True),
         7200.0,
-        """How long the Session of an MQTT 3.1 or 3.1.1 client is kept after its connection ended,
-        and the longest for MQTT 5 clients.""",
+        """How long the Session of an MQTT 3.1 or 3.1.1 client is kept after its connection ended;
+        MQTT 5 clients say so themselves.""",
     )
     message_expiry_interval: float = option(
         duration(infinity=True),
         math.inf,
-        "How long a message without an expiry of its own is kept for absent clients.",
+        """Longest time a message is kept for clients that are absent or slow, whatever the
+        publisher asked for.""",
     )
     max_mqueue_len: int | None = option(
         integer(0, unlimited=("infinity",)),

@@ -11,6 +11,7 @@ import pytest
 from mqttd.identity import ConnectRequest, Identity, PeerCertificate, Refused
 from mqttd.packets.connack import Connack
 from mqttd.packets.connect import Connect, ConnectWill
+from mqttd.packets.disconnect import Disconnect
 from mqttd.packets.publish import Publish
 from mqttd.testing import SOMEBODY, MemoryBroker, MemoryClient
 
@@ -89,6 +90,43 @@ def test_a_long_client_identifier_of_mqtt_3_1(strict: bool, answer: bytes) -> No
     client = MemoryBroker(strict_mode=strict).client(3)
     client.send(Connect("x" * 24, 3))
     assert client.take_bytes() == answer
+
+
+DISCOURAGED = ["\x01", "\x1f", "\x7f", "\x9f", "\ufdd0", "\ufffe", "\U0010ffff"]
+"""Characters a client SHOULD NOT send, and that a server may refuse (1.5.4; 3.1.1: 1.5.3)."""
+
+
+@pytest.mark.parametrize("character", DISCOURAGED)
+@pytest.mark.parametrize("strict", [True, False])
+def test_discouraged_characters(level: int, strict: bool, character: str) -> None:
+    broker = MemoryBroker(strict_mode=strict)
+    client = broker.connected("clean \xa0\ufffd\U0010fffd", level, username="\xe6")
+    refused = 0x8F if level == 5 else 0x80
+    assert client.subscribe("a/" + character).reason_codes == [refused if strict else 0]
+    client.publish("b/" + character)
+    assert client.closed is strict
+    answers = [each.reason_code for each in client.take_all(Disconnect)]
+    assert answers == ([0x90] if strict and level == 5 else [])
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize(
+    ("fields", "code", "code_in_3"),
+    [
+        ({"client_id": "a\x01"}, 0x85, [2]),
+        ({"client_id": "a", "username": "a\x01"}, 0x81, []),
+        ({"client_id": "a", "will": ConnectWill(b"a\x01", b"")}, 0x90, []),
+    ],
+)
+def test_discouraged_characters_in_connect(
+    level: int, strict: bool, fields: dict[str, Any], code: int, code_in_3: list[int]
+) -> None:
+    client = MemoryBroker(strict_mode=strict).client(level)
+    client.send(Connect(level=level, **fields))
+    answers = [each.reason_code for each in client.take_all(Connack)]
+    refused = [code] if level == 5 else code_in_3
+    assert answers == (refused if strict else [0])
+    assert client.closed is strict
 
 
 def test_a_mountpoint_is_not_seen_by_those_behind_it(broker: MemoryBroker, level: int) -> None:
