@@ -222,6 +222,7 @@ class Session:
             identifier = subscription.subscription_id
             ids = () if identifier is None else (identifier,)
             self.deliver(message, qos, True, ids, None)  # [MQTT-3.3.1-8]
+            message.encodings.clear()  # it stays, and so would a copy of its payload
 
     def _resume(self) -> None:
         """Send again what an earlier connection left unacknowledged, within the quota."""

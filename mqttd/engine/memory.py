@@ -149,8 +149,7 @@ class MemoryEngine(Routing):
         session.release()
         self._absent[session] = None
         will, session.will = session.will, None
-        if send_will:
-            session.pending_will = will
+        session.pending_will = will if send_will else None
         if not session.expiry:
             self._end(session)
             return

@@ -73,7 +73,6 @@ class MemorySession:
     def attach(self, sink: SessionSink) -> None:
         """Start deliveries."""
         self.sink = sink
-        self.credit_left = 0
         self.settle()
 
     def credit(self, count: int) -> None:

@@ -120,7 +120,7 @@ class Plan:
         self.local = frozenset(each.session.client_id for each in self.targets if each.no_local)
         self.keeps_retain = any(each.retain_as_published for each in self.targets)
         self.rows: list[list[Row] | None] = [None, None, None]
-        self.weight = len(self.targets) + _MERGED_WEIGHT * len(overlapping)
+        self.weight = len(self.targets) + len(self.groups) + _MERGED_WEIGHT * len(overlapping)
 
     def make_rows(self, qos: int) -> list[Row]:
         """Fill in ``rows[qos]``."""

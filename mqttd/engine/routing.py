@@ -56,6 +56,9 @@ class Routing:
             receivers = self._deliver(plan, message)
         for group in plan.groups:
             receivers += self._share(group, message)
+        if message.retain:
+            # What is kept for long keeps one copy of its payload, not one for each shape.
+            message.encodings.clear()
         if done is not None:
             self._completions.append(partial(done, receivers))
         return receivers

@@ -37,6 +37,7 @@ def test_a_plain_filter_forgets_its_own_topic_only(world: Any) -> None:
     world.publish("u")
     sink.state.unsubscribe(["t", "$share/x/y"], lambda existed: None)
     assert list(world.engine._planned) == [b"u"]
+    assert world.engine._plans._weight == 1
     world.client("b", S("#", 1))
     assert not world.engine._planned
 
@@ -46,6 +47,16 @@ def test_members_that_join_a_group_forget_no_plans(world: Any) -> None:
     world.publish("t")
     world.client("b", S("#", 1, group="g"))
     assert list(world.engine._planned) == [b"t"]
+
+
+def test_a_group_without_members_is_no_receiver(world: Any) -> None:
+    sink = world.client("a", S("t", 1, group="g"), S("#", 1, group="g"))
+    assert world.publish("t") == 2
+    sink.state.unsubscribe(["$share/g/t"], lambda existed: None)
+    assert world.publish("t") == 1
+    sink.state.unsubscribe(["$share/g/#"], lambda existed: None)
+    assert world.publish("t") == 0
+    assert world.engine.statistics().dropped == 0
 
 
 def test_the_cache_is_bounded(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,6 +130,18 @@ def test_a_will_can_be_replaced_and_cleared(world: Any) -> None:
     world.engine.sweep(1e12)
     assert watcher.payloads == [b"2"]
     assert world.engine.statistics().sessions == 2
+
+
+def test_a_will_that_was_cancelled_stays_so(world: Any) -> None:
+    """The client came back before the delay, and then took its leave. [MQTT-3.1.2-10]."""
+    watcher = world.client("watcher", S("w", 1))
+    late = Will(Message(b"w", b"gone", 1), 5.0)
+    world.client("a", will=late).state.detach(world.now, send_will=True)
+    again = world.client("a", clean_start=False)
+    again.state.detach(world.now, send_will=False)
+    world.advance(1e9)
+    world.client("a", clean_start=True)
+    assert watcher.payloads == []
 
 
 def test_a_claim_that_was_never_attached_can_be_taken_over(world: Any) -> None:

@@ -206,19 +206,20 @@ def test_messages_that_expire_in_the_queue_leave_the_way_free(engine: MemoryEngi
 
 def test_retain_as_published_of_any_subscription_counts(engine: MemoryEngine) -> None:
     sink = connect(engine, "a", S("t", 1), S("#", 0, retain_as_published=True))
+    plain = connect(engine, "b", S("t", 1))
     publish(engine, retain=True)
     publish(engine, retain=False)
-    flags = [flight.retain for flight in sink.state.flight.values()]
-    assert flags == [True, False]
+    assert [flight.retain for flight in sink.state.flight.values()] == [True, False]
+    assert [flight.retain for flight in plain.state.flight.values()] == [False, False]
 
 
 def test_no_local_leaves_the_other_receivers_alone(engine: MemoryEngine) -> None:
     own = connect(engine, "a", S("t", 1, no_local=True))
     both = connect(engine, "b", S("t", 1, no_local=True), S("+", 1))
     assert publish(engine, publisher="a") == 1
-    assert publish(engine, publisher="b") == 2
-    assert publish(engine, publisher="c") == 2
-    assert (len(own.got), len(both.got)) == (2, 3)
+    for publisher in "bbc":
+        assert publish(engine, publisher=publisher) == 2
+    assert (len(own.got), len(both.got)) == (3, 4)
 
 
 # --- completions ---------------------------------------------------------------------------
