@@ -224,6 +224,12 @@ class Session:
             self.deliver(message, qos, True, ids, None)  # [MQTT-3.3.1-8]
             message.encodings.clear()  # it stays, and so would a copy of its payload
 
+    def _give_up(self, flight: Flight) -> None:
+        """A message begun on an earlier connection cannot be sent on this one."""
+        self._connection.broker.counters.publish_dropped += 1
+        del self.state.flight[flight.packet_id]
+        self.state.finished(flight)
+
     def _resume(self) -> None:
         """Send again what an earlier connection left unacknowledged, within the quota."""
         while self._resend and self._room():
@@ -236,8 +242,7 @@ class Session:
                 self._connection.send(encode_ack(PacketType.PUBREL, flight.packet_id, self._level))
                 continue
             if self._prefix and not message.topic.startswith(self._mountpoint):
-                del self.state.flight[flight.packet_id]
-                self.state.finished(flight)
+                self._give_up(flight)
                 continue
             head, tail = publish_parts(
                 message,
@@ -249,8 +254,7 @@ class Session:
                 subscription_ids=flight.subscription_ids,
             )
             if len(head) + len(tail) + 2 > self._max_packet_size:
-                del self.state.flight[flight.packet_id]
-                self.state.finished(flight)
+                self._give_up(flight)
                 continue
             counters = self._connection.broker.counters
             counters.publish_sent += 1

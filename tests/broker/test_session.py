@@ -153,6 +153,7 @@ def test_a_resend_that_is_too_large_for_the_new_connection_is_given_up() -> None
     reader = lasting(broker, maximum_packet_size=50, receive_maximum=1)
     packet = reader.take_one(Publish)
     assert (packet.payload, packet.dup) == (b"small", True)
+    assert broker.core.counters.publish_dropped == 1
 
 
 def test_a_client_that_stops_reading_gets_no_more_until_it_reads() -> None:
