@@ -39,9 +39,6 @@ def _not_yet(path: str, what: str, cure: str = _REMOVE) -> Finding:
 
 
 def _sections(configuration: Configuration) -> Iterator[Finding]:
-    if configuration.psk_authentication.enable:
-        cure = "set enable = false, or remove the section"
-        yield _not_yet("psk_authentication.enable", "psk_authentication", cure)
     if any_enabled(configuration.authentication):
         cure = "set enable = false in each authenticator, or remove the section"
         yield _not_yet("authentication", "authentication", cure)
@@ -73,19 +70,9 @@ def _listener(listener: ListenerOptions) -> Iterator[Finding]:
 
 
 def _ssl_options(options: SslOptions, path: str) -> Iterator[Finding]:
-    if options.ocsp.enable_ocsp_stapling:
-        cure = "set enable_ocsp_stapling = false, or remove the section"
-        yield _not_yet(f"{path}.ocsp.enable_ocsp_stapling", "OCSP stapling", cure)
-    if options.enable_crl_check:
-        yield _not_yet(f"{path}.enable_crl_check", "the CRL check", "set it to false")
     if options.partial_chain != "false":
         yield _not_yet(f"{path}.partial_chain", "partial_chain", "set it to false")
     if options.verify_peer_ext_key_usage:
         yield _not_yet(f"{path}.verify_peer_ext_key_usage", "verify_peer_ext_key_usage")
     if options.managed_certs:
         yield _not_yet(f"{path}.managed_certs", "managed_certs", "use keyfile and certfile")
-    # beside other suites those with PSK are left out with a warning where the TLS context is made
-    if options.ciphers and all(map(is_psk_suite, options.ciphers)):
-        cure = "list suites without PSK, or remove the option for the preselected ones"
-        what = f"PSK (suites {', '.join(options.ciphers)})"
-        yield _not_yet(f"{path}.ciphers", what, cure)

@@ -9,7 +9,7 @@ import attrs
 
 from mqttd.config.option import documentation_of
 from mqttd.config.schema import Configuration, ListenerOptions, Listeners
-from mqttd.config.structure import nested_sections
+from mqttd.config.structure import named_sections, nested_sections
 
 _INTRODUCTION = """\
 .. This file is made by docs/_generate_settings.py from mqttd/config/schema. Do not edit it.
@@ -80,3 +80,5 @@ def _section(cls: type, path: str) -> Iterator[str]:
         yield ""
     for name, inner in nested_sections(cls).items():
         yield from _section(inner, f"{path}.{name}" if path else name)
+    for name, inner in named_sections(cls).items():
+        yield from _section(inner, f"{path}.{name}.NAME" if path else f"{name}.NAME")

@@ -11,7 +11,11 @@ from typing import Any, TypeVar
 
 import attrs
 import cattrs
-from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
+from cattrs.errors import (
+    ClassValidationError,
+    ForbiddenExtraKeysError,
+    IterableValidationError,
+)
 from cattrs.gen import make_dict_structure_fn, override
 
 from mqttd.config.errors import Finding, InvalidValue, error, warning
@@ -171,6 +175,12 @@ def _walk(
             yield from _walk(cause, cls, (*words, note.name))
         for cause in without_name:
             yield from _walk(cause, cls, words)
+    elif isinstance(problem, IterableValidationError):
+        with_key, without_key = problem.group_exceptions()
+        for cause, key_note in with_key:
+            yield from _walk(cause, cls, (*words, str(key_note.index)))
+        for cause in without_key:
+            yield from _walk(cause, cls, words)
     elif isinstance(problem, ForbiddenExtraKeysError):
         for key in sorted(problem.extra_fields):
             message, cure = _explain_unknown(key, problem.cl, words)
@@ -227,6 +237,16 @@ def nested_sections(cls: type) -> dict[str, type]:
     return sections
 
 
+def named_sections(cls: type) -> dict[str, type]:
+    """The fields of a schema class that hold sections by names of the operator's choice."""
+    hints = typing.get_type_hints(cls)
+    return {
+        field.name: typing.get_args(hints[field.name])[1]
+        for field in attrs.fields(cls)
+        if _is_section(field) and typing.get_origin(hints[field.name]) is dict
+    }
+
+
 def _is_section(field: attrs.Attribute[Any]) -> bool:
     documentation = documentation_of(field)
     return documentation is not None and documentation.kind is None
@@ -250,6 +270,10 @@ def _without_effect(values: object, cls: type, path: str) -> Iterator[Finding]:
             yield warning(prefix + field.name, message, "remove it")
     for name, inner in nested_sections(cls).items():
         yield from _without_effect(values.get(name), inner, prefix + name)
+    for name, inner in named_sections(cls).items():
+        named = values.get(name)
+        for key, options in named.items() if isinstance(named, Mapping) else ():
+            yield from _without_effect(options, inner, f"{prefix}{name}.{key}")
 
 
 def _pruned(values: Any, wrong: set[tuple[str, ...]]) -> Any:

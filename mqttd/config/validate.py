@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mqttd.config.errors import Finding, error, warning
-from mqttd.config.schema import Configuration, ListenerOptions, SslOptions
+from mqttd.config.schema import Configuration, ListenerOptions, SniOptions, SslOptions
 from mqttd.config.types import Bind
 
 _ANY_HOSTS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
@@ -28,6 +28,17 @@ def validate(configuration: Configuration) -> list[Finding]:
         if listener.ssl_options is not None:
             findings += _ssl_options(listener.ssl_options, f"{listener.path}.ssl_options")
     findings += _binds(configuration)
+    psk = configuration.psk_authentication
+    if psk.enable and psk.store == "file" and not psk.init_file:
+        findings.append(
+            error(
+                "psk_authentication.init_file",
+                "is needed by enable = true: there are no keys without it",
+                "name a file with one IDENTITY:KEY a line; mqttd psk new ID makes such a line",
+            )
+        )
+    if not psk.separator:
+        findings.append(error("psk_authentication.separator", "is empty", 'write ":"'))
     return findings
 
 
@@ -69,6 +80,47 @@ def _ssl_options(options: SslOptions, path: str) -> Iterator[Finding]:
     for name in ("keyfile", "certfile"):
         if not getattr(options, name):
             yield error(f"{path}.{name}", "is empty", "name a PEM file, or remove the option")
+    if options.verify == "verify_none" and not _any_name_verifies(options):
+        for name, used in (
+            ("enable_crl_check", options.enable_crl_check),
+            ("ocsp_client.enable", options.ocsp_client.enable),
+            ("revocation_checkers", bool(options.revocation_checkers)),
+        ):
+            if used:
+                yield error(
+                    f"{path}.{name}",
+                    "needs verify = verify_peer: clients are asked for no certificate",
+                    "set verify = verify_peer and cacertfile, or remove it",
+                )
+    for host, named in options.sni.items():
+        yield from _sni(host, named, options, f"{path}.sni.{host}")
+
+
+def _any_name_verifies(options: SslOptions) -> bool:
+    return any(named.verify == "verify_peer" for named in options.sni.values())
+
+
+def _sni(host: str, named: SniOptions, options: SslOptions, path: str) -> Iterator[Finding]:
+    label = host.removeprefix("*.")
+    plain = label.replace("-", "").replace(".", "").replace("_", "")
+    if not (plain.isalnum() and plain.isascii()) or ".." in label or label.startswith("."):
+        yield error(path, "is no host name", 'write "host.example.com" or "*.example.com"')
+    for name in ("keyfile", "certfile"):
+        if not getattr(named, name):
+            yield error(f"{path}.{name}", "is not set", "name a PEM file")
+    verify = named.verify or options.verify
+    if verify == "verify_peer" and not (named.cacertfile or options.cacertfile):
+        yield error(
+            f"{path}.cacertfile",
+            "is needed by verify = verify_peer: no client certificate could be checked",
+            "name the file of the authorities that issue client certificates",
+        )
+    if verify == "verify_none" and named.fail_if_no_peer_cert:
+        yield error(
+            f"{path}.fail_if_no_peer_cert",
+            "cannot be true with verify = verify_none, which asks for no certificate",
+            "set verify = verify_peer and cacertfile, or fail_if_no_peer_cert = false",
+        )
 
 
 def _binds(configuration: Configuration) -> Iterator[Finding]:

@@ -8,24 +8,26 @@ from typing import Any
 
 import attrs
 
-from mqttd.config.option import SECTIONS, option, section
-from mqttd.config.schema.future import (
-    AuthorizationOptions,
-    CrlCacheOptions,
-    PskAuthenticationOptions,
-)
+from mqttd.config.option import PATH, SECTIONS, duration, option, section
+from mqttd.config.schema.client_tls import ClientTLSOptions
+from mqttd.config.schema.control import ControlOptions
+from mqttd.config.schema.future import AuthorizationOptions
 from mqttd.config.schema.listeners import ListenerOptions, Listeners
 from mqttd.config.schema.log import ConsoleLog, FileLog, LogOptions
 from mqttd.config.schema.mqtt import MqttOptions
+from mqttd.config.schema.psk import PskAuthenticationOptions
+from mqttd.config.schema.revocation import CrlCacheOptions, OcspClientOptions
 from mqttd.config.schema.sys_topics import SysTopicsOptions
 from mqttd.config.schema.tcp import TcpOptions
-from mqttd.config.schema.tls import OcspOptions, SslOptions
+from mqttd.config.schema.tls import OcspOptions, SniOptions, SslOptions
 from mqttd.config.schema.websocket import DeflateOptions, WebSocketOptions
 
 __all__ = [
     "AuthorizationOptions",
+    "ClientTLSOptions",
     "Configuration",
     "ConsoleLog",
+    "ControlOptions",
     "CrlCacheOptions",
     "DeflateOptions",
     "FileLog",
@@ -33,8 +35,10 @@ __all__ = [
     "Listeners",
     "LogOptions",
     "MqttOptions",
+    "OcspClientOptions",
     "OcspOptions",
     "PskAuthenticationOptions",
+    "SniOptions",
     "SslOptions",
     "SysTopicsOptions",
     "TcpOptions",
@@ -57,8 +61,18 @@ class Configuration:
         AuthorizationOptions, "Who may publish and subscribe where. Not supported yet."
     )
     psk_authentication: PskAuthenticationOptions = section(
-        PskAuthenticationOptions, "Pre-shared keys. Not supported yet."
+        PskAuthenticationOptions, "Pre-shared keys."
     )
-    crl_cache: CrlCacheOptions = section(
-        CrlCacheOptions, "Certificate revocation lists. Not supported yet."
+    crl_cache: CrlCacheOptions = section(CrlCacheOptions, "Certificate revocation lists.")
+    control: ControlOptions = section(ControlOptions, "The control socket, for mqttd ctl.")
+    data_dir: str = option(
+        PATH,
+        "data",
+        "Directory for what must outlive a restart: fetched CRLs and OCSP responses.",
+    )
+    reload_interval: float = option(
+        duration(),
+        60.0,
+        """Time between two looks at the files the configuration names, for changes; ``0s``: never.
+        They are also read on SIGHUP and by ``mqttd ctl reload``.""",
     )

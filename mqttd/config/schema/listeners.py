@@ -116,6 +116,12 @@ class ListenerOptions:
         """Which part of the client certificate is the Client Identifier; unset: as
         ``mqtt.peer_cert_as_clientid`` says.""",
     )
+    psk_identity_as_username: bool | None = option(
+        BOOLEAN,
+        None,
+        """Whether the proven pre-shared key identity is the username; unset: as
+        ``mqtt.psk_identity_as_username`` says.""",
+    )
     enable_authn: bool | str = option(
         Kind("true, false or quick_deny_anonymous", _parse_enable_authn, lambda _: "true"),
         True,

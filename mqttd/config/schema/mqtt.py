@@ -160,6 +160,12 @@ class MqttOptions:
         ``crt`` (DER), ``pem``, ``md5`` (of the DER), ``san_dns``, ``san_uri``, ``san_email``. A
         client without it is refused.""",
     )
+    psk_identity_as_username: bool = option(
+        BOOLEAN,
+        False,
+        """The proven pre-shared key identity is the username, in place of CONNECT's; a client that
+        proved none is refused.""",
+    )
     peer_cert_as_clientid: str = option(
         choice(*SOURCES),
         "disabled",

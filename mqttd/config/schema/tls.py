@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
-from mqttd.config.errors import InvalidValue
 from mqttd.config.option import (
     BOOLEAN,
     PATH,
@@ -25,44 +23,13 @@ from mqttd.config.option import (
     option,
     section,
 )
-from mqttd.config.types import Secret, nearest_text, parse_text_list
+from mqttd.config.schema.client_tls import ClientTLSOptions
+from mqttd.config.schema.revocation import OcspClientOptions
+from mqttd.config.schema.versions import DEFAULT_VERSIONS, parse_versions, show_versions
+from mqttd.config.types import Secret
 
-TLS_VERSIONS = ("tlsv1.3", "tlsv1.2", "tlsv1.1", "tlsv1")
-"""Every version name there is, newest first."""
-
-DEFAULT_VERSIONS = ["tlsv1.3", "tlsv1.2"]
 DEFAULT_KEYFILE = "etc/certs/key.pem"
 DEFAULT_CERTFILE = "etc/certs/cert.pem"
-
-
-def parse_versions(value: object) -> list[str]:
-    """TLS versions newest first; unknown names and gaps are refused.
-
-    A gap cannot be negotiated: a client of a newer version falls back to the next lower one it
-    knows, and has to find it there.
-    """
-    names = [name.lower() for name in parse_text_list(value)]
-    names = ["tlsv1" if name == "tlsv1.0" else name for name in names]
-    known = f"known are {nearest_text(TLS_VERSIONS)}"
-    if not names:
-        raise InvalidValue("lists no TLS version", known)
-    unknown = [name for name in names if name not in TLS_VERSIONS]
-    if unknown:
-        raise InvalidValue(f"unknown TLS version: {', '.join(unknown)[:200]}", known)
-    positions = sorted({TLS_VERSIONS.index(name) for name in names})
-    inside = range(positions[0], positions[-1] + 1)
-    missing = [TLS_VERSIONS[position] for position in inside if position not in positions]
-    if missing:
-        raise InvalidValue(
-            f"leaves a gap: {', '.join(missing)} is missing between "
-            f"{TLS_VERSIONS[positions[0]]} and {TLS_VERSIONS[positions[-1]]}",
-            f"add {', '.join(missing)}, or drop the older versions",
-        )
-    return [TLS_VERSIONS[position] for position in positions]
-
-
-def _show_list(value: Sequence[str]) -> str:
-    return "[" + ", ".join(f'"{item}"' for item in value) + "]"
 
 
 def _parse_partial_chain(value: object) -> str:
@@ -78,14 +45,49 @@ class OcspOptions:
     """OCSP stapling: ``ssl_options.ocsp``."""
 
     enable_ocsp_stapling: bool = option(
-        BOOLEAN, False, "Staple an OCSP response for the server certificate. Not supported yet."
+        BOOLEAN, False, "Staple an OCSP response for the server certificate (RFC 6066)."
     )
-    responder_url: str | None = option(TEXT, None, "URL of the OCSP responder.")
+    responder_url: str | None = option(
+        TEXT, None, "URL of the OCSP responder; unset: the one the certificate names (AIA)."
+    )
     issuer_pem: str | None = option(
-        PATH_OR_PEM, None, "Certificate of the authority that issued the server certificate."
+        PATH_OR_PEM,
+        None,
+        """Certificate of the authority that issued the server certificate; unset: the next one in
+        ``certfile``, or the one in ``cacertfile``.""",
     )
-    refresh_interval: float = option(duration(), 300.0, "Time between two fetches.")
+    refresh_interval: float = option(
+        duration(1),
+        300.0,
+        "Time between two fetches; sooner when the response ends sooner.",
+    )
     refresh_http_timeout: float = option(duration(0.001), 15.0, "Longest time one fetch may take.")
+    ssl: ClientTLSOptions = section(ClientTLSOptions, "TLS to responders with https addresses.")
+
+
+@attrs.frozen(kw_only=True)
+class SniOptions:
+    """TLS for clients that ask for one server name: ``ssl_options.sni."NAME"``.
+
+    ``NAME`` is a host name, or ``*.`` and one, which stands for one more label. What is not set
+    here is as in ``ssl_options``; versions, suites and pre-shared keys always are.
+    """
+
+    certfile: str = option(PATH_OR_PEM, "", "Server certificate, PEM, as ``certfile`` above.")
+    keyfile: str = option(PATH_OR_PEM, "", "Private key of ``certfile``, PEM.")
+    password: Secret | None = option(SECRET, None, "Password of an encrypted ``keyfile``.")
+    cacertfile: str | None = option(
+        PATH_OR_PEM, None, "Certificate authorities trusted for clients that ask for this name."
+    )
+    verify: str | None = option(
+        choice("verify_none", "verify_peer"),
+        None,
+        "Whether clients that ask for this name are asked for a certificate.",
+    )
+    fail_if_no_peer_cert: bool | None = option(
+        BOOLEAN, None, "Refuse clients that ask for this name and send no certificate."
+    )
+    ocsp: OcspOptions | None = section(None, "OCSP stapling for this certificate.")
 
 
 _ERLANG = "it tunes the Erlang runtime"
@@ -133,7 +135,7 @@ class SslOptions:
         "Most intermediate certificates between a client certificate and its root.",
     )
     versions: list[str] = option(
-        Kind("TLS versions", parse_versions, _show_list),
+        Kind("TLS versions", parse_versions, show_versions),
         DEFAULT_VERSIONS,
         """TLS versions accepted: ``tlsv1.3``, ``tlsv1.2``, ``tlsv1.1``, ``tlsv1``, without a gap.
         The last two are weak and give a warning.""",
@@ -154,10 +156,24 @@ class SslOptions:
         duration(0.1), 15.0, "Longest time a TLS handshake may take."
     )
     ocsp: OcspOptions = section(OcspOptions, "OCSP stapling.")
+    ocsp_client: OcspClientOptions = section(OcspClientOptions, "OCSP of client certificates.")
+    sni: dict[str, SniOptions] = section(dict, "Certificates by the server name clients ask for.")
     enable_crl_check: bool = option(
         BOOLEAN,
         False,
-        "Refuse client certificates that a CRL lists as revoked. Not supported yet.",
+        """Refuse client certificates that a CRL lists as revoked; needs ``verify_peer``. Where the
+        lists come from: ``crl_cache``.""",
+    )
+    revocation_checkers: list[str] = option(
+        TEXT_LIST,
+        [],
+        "Plugins that are asked about each client certificate, beside CRL and OCSP.",
+    )
+    live_enforcement: bool = option(
+        BOOLEAN,
+        True,
+        """End sessions when what admitted them no longer holds: certificate revoked or expired,
+        its authority no longer trusted, pre-shared key removed or changed.""",
     )
     reuse_sessions: bool = option(
         BOOLEAN,

@@ -1,0 +1,1 @@
+"""A small certificate authority, and the checks of certificate files."""

@@ -1,0 +1,1 @@
+"""Why a handshake failed, and what to do about it."""

@@ -1,0 +1,111 @@
+"""What plugins implement: the interfaces, and the values that go through them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+from cryptography import x509
+from twisted.plugin import IPlugin
+from zope.interface import Attribute, Interface
+
+GOOD = "good"
+REVOKED = "revoked"
+UNKNOWN = "unknown"
+
+
+@attrs.frozen
+class RevocationStatus:
+    """What a revocation checker says of one certificate chain.
+
+    ``outcome`` is ``good``, ``revoked`` or ``unknown``. ``cause`` is a stable word for logs and
+    counters (``revoked``, ``crl-unreachable``, ``crl-expired``, ``no-distribution-point``, ...);
+    empty for ``good``. ``text`` is the cause as part of a sentence for operators, with what is
+    known: when revoked, why, which list. ``allow`` on ``unknown`` says that the operator chose to
+    let such clients in.
+    """
+
+    outcome: str
+    cause: str = ""
+    text: str = ""
+    allow: bool = False
+
+
+STATUS_GOOD = RevocationStatus(GOOD)
+
+
+class IRevocationChecker(Interface):
+    """Knows whether client certificates are revoked.
+
+    A chain is a tuple of ``cryptography.x509.Certificate``: the client's own first, then its
+    issuers up to the trusted one, all signatures verified. Not called for other chains. Methods
+    are called in the reactor's thread.
+    """
+
+    def known(chain: Sequence[x509.Certificate]) -> RevocationStatus | None:
+        """The answer from memory, at once and without I/O, or None when :meth:`check` must be
+        asked. Called within the TLS handshake: it must take microseconds."""
+
+    def check(chain: Sequence[x509.Certificate]) -> Awaitable[RevocationStatus]:
+        """The answer, after asking whoever knows. Never raises for an outage: the status then is
+        ``unknown``. An exception counts as ``unknown`` and is logged."""
+
+    def on_change(changed: Callable[[], object]) -> None:
+        """Remember a function to call when later answers may differ from earlier ones: sessions
+        are then checked again with :meth:`known`."""
+
+    def start() -> None:
+        """Begin background work, such as refreshing; the reactor runs."""
+
+    def stop() -> None:
+        """End background work."""
+
+
+class IPSKStore(Interface):
+    """Knows the pre-shared keys. Called in the reactor's thread, within the TLS handshake."""
+
+    def key_for(identity: bytes) -> bytes | None:
+        """The key of a client, 1 to 512 bytes, or None for an identity that is not known. Must
+        answer at once from memory: the handshake cannot wait."""
+
+    def identities() -> Sequence[bytes]:
+        """Every identity known, for ``mqttd ctl psk list``; keys are never shown."""
+
+    def on_change(changed: Callable[[], object]) -> None:
+        """Remember a function to call after keys or identities changed: sessions whose key is
+        gone or another are then ended."""
+
+
+@attrs.frozen
+class PluginContext:
+    """What a plugin may need to make its object: the reactor, and where files are.
+
+    ``base_dir`` is where relative paths of the configuration start; ``data_dir`` is for what must
+    outlive a restart.
+    """
+
+    reactor: Any
+    base_dir: Path
+    data_dir: Path
+
+
+class IRevocationCheckerPlugin(IPlugin):
+    """Declares a revocation checker; an instance stands in a module of ``twisted.plugins``."""
+
+    name: str = Attribute("What ``ssl_options.revocation_checkers`` calls it.")
+    description: str = Attribute("One line for ``twistd mqttd --help-plugins``.")
+
+    def make(options: Any, context: PluginContext) -> IRevocationChecker:
+        """Make the checker. Raises ValueError for options that make no sense."""
+
+
+class IPSKStorePlugin(IPlugin):
+    """Declares a store of pre-shared keys, an instance of it standing in ``twisted.plugins``."""
+
+    name: str = Attribute("What ``psk_authentication.store`` calls it.")
+    description: str = Attribute("One line for ``twistd mqttd --help-plugins``.")
+
+    def make(options: Any, context: PluginContext) -> IPSKStore:
+        """Make the store. Raises ValueError for options that make no sense."""

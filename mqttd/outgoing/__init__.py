@@ -1,0 +1,1 @@
+"""Connections to the outside: TLS as a client, and HTTP with bounds."""

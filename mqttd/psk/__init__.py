@@ -1,0 +1,1 @@
+"""Pre-shared keys: their file, and the store that answers handshakes."""

@@ -1,0 +1,1 @@
+"""Is this certificate revoked? CRL, OCSP, and the policy that combines the answers."""

@@ -1,0 +1,1 @@
+"""What the service runs beside the broker: trust, reloading, live checks."""
