@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from twisted.logger import Logger
 
@@ -15,11 +16,22 @@ _log = Logger(namespace="mqttd.packets")
 
 class _Switch:
     on = False
+    watchers: ClassVar[list[Callable[[], None]]] = []
 
 
 def switch(on: bool) -> None:
     """Turn the packet log on or off; new connections ask for it with ``packet_trace``."""
+    changed = _Switch.on != on
     _Switch.on = on
+    if changed:
+        for watcher in list(_Switch.watchers):
+            watcher()
+
+
+def watch(watcher: Callable[[], None]) -> Callable[[], None]:
+    """Call ``watcher`` when the packet log is turned on or off; returns what ends that."""
+    _Switch.watchers.append(watcher)
+    return lambda: _Switch.watchers.remove(watcher)
 
 
 def packet_trace(peer: PeerInfo) -> Callable[[str, Packet], None] | None:

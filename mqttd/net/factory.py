@@ -52,18 +52,26 @@ class ListenerFactory(ServerFactory):
         self.id = options.id
         self.options = options
         self.broker = broker
-        self.limits = limits
         self.turn = turn
-        self.tls_context = tls_context
-        self.access_rules = parse_access_rules(options.access_rules)
         self.now = reactor.seconds
-        # Two buffers, here and in the transport, each with the watermark and one message more.
-        self.crowd = 2 * (options.tcp_options.high_watermark + limits.max_packet_size)
         self.connections: set[NetworkConnection] = set()
         self._trace = trace
         self._emptied: Deferred[None] | None = None
-        rate = options.max_conn_rate
-        self._rate = None if rate is None else ConnectionRate(rate)
+        self._rate = _rate(options)
+        self.configure_with(options, limits, tls_context)
+
+    def configure_with(
+        self, options: ListenerOptions, limits: Limits, tls_context: ServerContext | None
+    ) -> None:
+        """What connections that come from now on follow; those that are there keep theirs."""
+        if options.max_conn_rate != self.options.max_conn_rate:
+            self._rate = _rate(options)
+        self.options = options
+        self.limits = limits
+        self.tls_context = tls_context
+        self.access_rules = parse_access_rules(options.access_rules)
+        # Two buffers, here and in the transport, each with the watermark and one message more.
+        self.crowd = 2 * (options.tcp_options.high_watermark + limits.max_packet_size)
 
     @override
     def buildProtocol(self, addr: IAddress | None) -> NetworkConnection | None:  # type: ignore[override]
@@ -167,3 +175,13 @@ class ListenerFactory(ServerFactory):
                 connection.check_deadline(now)
             except Exception:
                 connection.fail()
+
+    def trace_open_connections(self) -> None:
+        """The packet log was turned on or off: ask for it anew for each open connection."""
+        for connection in self.connections:
+            if connection.mqtt is not None:
+                connection.mqtt.trace = self._trace(connection.peer)
+
+
+def _rate(options: ListenerOptions) -> ConnectionRate | None:
+    return None if options.max_conn_rate is None else ConnectionRate(options.max_conn_rate)

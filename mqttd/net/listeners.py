@@ -11,6 +11,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.tcp import Port
 from typing_extensions import override
 
+from mqttd.config.schema.listeners import ListenerOptions
 from mqttd.net.factory import ListenerFactory
 
 
@@ -48,7 +49,7 @@ class Listener:
         self.factory = factory
         self.id = factory.id
         self._reactor = reactor
-        self._port: _Port | None = None
+        self._port: Port | None = None
 
     @property
     def running(self) -> bool:
@@ -72,7 +73,11 @@ class Listener:
 
     def open(self) -> None:
         """Bind and listen. Raises ListenError."""
-        options = self.factory.options
+        self._port = self.listen(self.factory.options)
+
+    def listen(self, options: ListenerOptions) -> Port:
+        """One more port, at the ``bind`` of ``options``, beside the one there is; for
+        :meth:`move`. Raises ListenError."""
         port = _Port(
             options.bind.port,
             self.factory,
@@ -87,9 +92,25 @@ class Listener:
             port.startListening()
         except CannotListenError as error:
             raise ListenError(
-                f"{self.id}: cannot listen on {self.address}: {_why(error)}"
+                f"{self.id}: cannot listen on {options.bind}: {_why(error)}"
             ) from None
+        return port
+
+    def move(self, port: Port) -> Deferred[None]:
+        """Go on with a port of :meth:`listen` and close the one before; connections stay."""
+        closed = self.close()
         self._port = port
+        return closed
+
+    def hold(self) -> None:
+        """Accept nobody for now: who connects waits in the backlog."""
+        if self._port is not None:
+            self._port.stopReading()
+
+    def release(self) -> None:
+        """Accept again."""
+        if self._port is not None:
+            self._port.startReading()
 
     def close(self) -> Deferred[None]:
         """Stop listening; live connections stay."""

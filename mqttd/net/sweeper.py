@@ -15,7 +15,10 @@ INTERVAL = 1.0
 
 
 class Sweeper:
-    """Calls the broker's and the listeners' ``sweep`` about once a second."""
+    """Calls the broker's and the listeners' ``sweep`` about once a second.
+
+    ``factories`` is gone through anew each time: listeners come and go.
+    """
 
     _log = Logger()
 
@@ -24,7 +27,7 @@ class Sweeper:
     ) -> None:
         self._reactor = reactor
         self._broker = broker
-        self._factories = list(factories)
+        self._factories = factories
         self._call: IDelayedCall | None = None
 
     def start(self) -> None:
