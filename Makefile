@@ -13,7 +13,7 @@ BENCH_ARGS =
 FUZZ_ARGS =
 
 .DEFAULT_GOAL = help
-.PHONY: help run test test-clients lint docs bench fuzz clean
+.PHONY: help run test test-clients lint docs bench fuzz grade clean
 
 help:
 	@echo 'make run           install into .venv and start the broker with $(CONFIG)'
@@ -22,6 +22,7 @@ help:
 	@echo 'make docs          build the documentation into docs/_build'
 	@echo 'make bench         measure the broker'
 	@echo 'make fuzz          a bounded run of the fuzz targets'
+	@echo 'make grade         have sslyze and testssl.sh judge the TLS of the shipped configuration'
 	@echo 'make test-clients  install the MQTT and TLS clients the tests use'
 	@echo 'make clean         remove .venv and everything that was built'
 
@@ -86,6 +87,9 @@ fuzz: $(PLUGINS) $(TOOLS)
 	@for file in $(wildcard fuzz/fuzz_*.py); do \
 	    echo "$$file"; $(BIN)/python "$$file" $(FUZZ_ARGS) || exit 1; \
 	done
+
+grade: $(PLUGINS) $(TOOLS)
+	@$(BIN)/python tools/grade
 
 clean:
 	rm -rf $(VENV) build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache \
