@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from mqttd.explain.causes import Cause, cause_of, kind_of
+from mqttd.explain.suites import SIGNALS, is_grease, suite_name
 from mqttd.log.text import escape
 from mqttd.tls.peer import peer_certificate
 
@@ -28,6 +29,7 @@ MOST_KINDS: Final = 1_000
 """Counters; kinds come from plugins too. More are counted as :data:`OTHER`."""
 OTHER: Final = "other"
 _SHOWN_SUITES: Final = 12
+_MOST_SUITES: Final = 100
 _LONGEST: Final = 300
 _VERSIONS: Final = {
     0x0304: "TLS 1.3",
@@ -175,7 +177,7 @@ class Refusals:
     def _end_flood(self) -> None:
         if self._flood:
             self._log.info(
-                "{count} more connections refused within a second, from many addresses",
+                "{count} more refused within a second, from many addresses",
                 event="refusals_throttled",
                 count=self._flood,
             )
@@ -204,7 +206,7 @@ class Refusals:
         if count:
             kinds = ", ".join(f"{kind} {number}" for kind, number in known.more.most_common())
             self._log.info(
-                "{count} more connections from {peer} refused within {seconds} s: {kinds}",
+                "{count} more refused from {peer} within {seconds} s: {kinds}",
                 event="refusals_throttled",
                 peer=group,
                 count=count,
@@ -242,9 +244,12 @@ def _fields(
     fields: dict[str, Any] = {}
     if hello is not None:
         sni = hello.sni if sni is None else sni
-        fields["offered_versions"] = ", ".join(_version(number) for number in hello.versions[:8])
-        fields["offered_suites"] = ", ".join(_suite(number) for number in hello.suites[:100])
-        fields["suites"] = len(hello.suites)
+        suites = [each for each in hello.suites if each not in SIGNALS and not is_grease(each)]
+        fields["offered_versions"] = ", ".join(
+            _version(each) for each in hello.versions[:8] if not is_grease(each)
+        )
+        fields["offered_suites"] = ", ".join(map(suite_name, suites[:_MOST_SUITES]))
+        fields["suites"] = len(suites)
     if sni is not None:
         fields["sni"] = _short(sni)
     if certificate is not None:
@@ -291,10 +296,6 @@ def _facts(kind: str, fields: dict[str, Any]) -> str:
 
 def _version(number: int) -> str:
     return _VERSIONS.get(number, f"0x{number:04x}")
-
-
-def _suite(number: int) -> str:
-    return f"0x{number:04x}"
 
 
 def _short(text: str) -> str:
