@@ -26,6 +26,23 @@ CLIENT_CAUSES: Final = table(
         "--ca CACERTFILE",
     ),
     Cause(
+        "wrong-proof",
+        "the broker could not verify the client's key",
+        "with a pre-shared key (TLS 1.3): give both sides the same; with a certificate: give the "
+        "client the key that belongs to it",
+    ),
+    Cause(
+        "server-not-yet-valid",
+        "the server's certificate is not valid yet",
+        "check the clock of the client and of the machine that issued the certificate",
+    ),
+    Cause(
+        "client-says-little",
+        "the client says that TLS failed, and not why",
+        "the broker's own line for the client's address says more; mosquitto_pub and "
+        "mosquitto_sub: check --cafile, and that HOST is in the server's certificate",
+    ),
+    Cause(
         "plain-port",
         "the port does not speak TLS",
         "connect to the port of an ssl listener (8883), or turn TLS off in the client",
@@ -53,6 +70,12 @@ CLIENT_CAUSES: Final = table(
         "the broker closed the connection without an alert",
         "the broker's own line for this address says why; with TLS 1.3 it may be the client's "
         "certificate",
+    ),
+    Cause(
+        "mqtt-refused",
+        "the broker refused the client in MQTT, after TLS",
+        "check user name, password and Client Identifier; the broker's own line says which",
+        tls=False,
     ),
     Cause(
         "no-staple",
