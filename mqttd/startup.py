@@ -50,14 +50,14 @@ def default_configuration() -> str | None:
     return next((path for path in CONFIG_FILES if os.path.exists(path)), None)
 
 
-def load(path: str) -> Loaded:
-    """The configuration at ``path``.
+def load(path: str, base_dir: Path | None = None) -> Loaded:
+    """The configuration at ``path``; relative paths start at ``base_dir`` (None: here).
 
     Raises ConfigurationErrors with every error there is: where options are wrong, the files that
     the others name are looked at all the same, so that one run shows what is to be mended.
     """
     try:
-        return load_configuration(path)
+        return load_configuration(path, base_dir=base_dir)
     except UnusableOptions as errors:
         more = _errors_of_files(errors.rest, {finding.path for finding in errors.errors})
         raise ConfigurationErrors([*errors.findings, *more]) from None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
-from twisted.logger import ILogObserver, globalLogPublisher
+from twisted.logger import ILogObserver, Logger, globalLogPublisher
 from twisted.python import usage
 from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
@@ -18,6 +19,7 @@ from mqttd.cli.check import check, report
 from mqttd.config.errors import ConfigurationErrors
 from mqttd.config.schema.log import LogOptions
 from mqttd.log.setup import Log
+from mqttd.runtime.signals import Signals
 from mqttd.startup import (
     CONFIG_FILES,
     EXIT_CONFIGURATION,
@@ -74,13 +76,25 @@ class MqttdService(MultiService):
 
     ``replaces_log``: our log is the only one; else it is beside the one that twistd or twist was
     told to write. ``console_shown``: what we log at level critical gets to the operator's eyes.
+    SIGHUP opens log files anew and calls ``reload``, SIGUSR1 only does the first.
     """
 
+    _log = Logger()
+
     def __init__(
-        self, broker: IService, log: Log, *, replaces_log: bool, console_shown: bool
+        self,
+        broker: IService,
+        log: Log,
+        *,
+        replaces_log: bool,
+        console_shown: bool,
+        reload: Callable[[str], object] = lambda _reason: None,
     ) -> None:
         super().__init__()
         self._output = log.observer
+        self._reopen = log.reopen
+        self._reload = reload
+        self._signals: Signals | None = None
         self._replaces_log = replaces_log
         self._console_shown = console_shown
         broker.setServiceParent(self)
@@ -99,9 +113,32 @@ class MqttdService(MultiService):
     @override
     def startService(self) -> None:
         self._start(super().startService)
+        # Imported late: it installs a reactor when there is none.
+        from twisted.internet import reactor  # noqa: PLC0415
+
+        self._signals = Signals(
+            reactor, {signal.SIGHUP: self._hang_up, signal.SIGUSR1: self._reopen_log}
+        )
+        self._signals.start()
+
+    def _hang_up(self) -> None:
+        self._reopen_log()
+        self._reload("SIGHUP")
+
+    def _reopen_log(self) -> None:
+        try:
+            self._reopen()
+        except OSError as problem:
+            self._log.error(
+                "the log file {file} cannot be opened anew: {problem}",
+                file=problem.filename,
+                problem=problem.strerror,
+            )
 
     @override
     def stopService(self) -> Deferred[Any]:
+        if self._signals is not None:
+            self._signals.stop()
         stopped: Deferred[Any] = super().stopService()
         return stopped.addBoth(self._stopped)
 
@@ -143,7 +180,7 @@ def makeService(options: Options) -> IService:
         if console is not None:
             log.open_console(console)
         hints = log.console is not None and log.console.for_people and console is sys.stdout
-        broker = BrokerService(loaded, notices=notices, findings=findings, hints=hints)
+        broker = BrokerService(loaded, notices=notices, findings=findings, hints=hints, log=log)
     except ConfigurationErrors as errors:
         print(report(path, errors.findings), file=sys.stderr)
         raise SystemExit(EXIT_CONFIGURATION) from None
@@ -156,6 +193,7 @@ def makeService(options: Options) -> IService:
         replaces_log=twistd is not None and not _other_log(twistd),
         # twist's log has not begun then, and Twisted shows critical events until it has
         console_shown=console is sys.stdout or twistd is None,
+        reload=broker.reload,
     )
 
 

@@ -224,7 +224,7 @@ def test_the_figures_go_on_after_an_error(world: World, monkeypatch: pytest.Monk
         asked.append(now)
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("mqttd.service.SysTopics.publish", broken)
+    monkeypatch.setattr("mqttd.runtime.figures.SysTopics.publish", broken)
     service.startService()
     world.reactor.advance(10)
     assert len(asked) == 2

@@ -26,13 +26,15 @@ class Document:
     """What one configuration file and the files it includes hold.
 
     ``values`` is nested dictionaries, lists, text, numbers and booleans; ``null`` is left out.
-    ``origins`` says by option path where it was written (``etc/mqttd.conf:12``).
+    ``origins`` says by option path where it was written (``etc/mqttd.conf:12``). ``files`` are
+    those that were read or looked for.
     """
 
     values: dict[str, Any] = attrs.field(factory=dict, repr=False)
     legacy: list[LegacyLine] = attrs.field(factory=list)
     origins: dict[str, str] = attrs.field(factory=dict)
     findings: list[Finding] = attrs.field(factory=list)
+    files: list[Path] = attrs.field(factory=list)
 
 
 def read_file(path: Path) -> Document:
@@ -82,6 +84,8 @@ class _Reader:
         return self.document
 
     def parse_file(self, path: Path, *, required: bool) -> Any:
+        if path not in self.document.files:
+            self.document.files.append(path)
         try:
             text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import attrs
@@ -23,13 +23,15 @@ class Loaded:
     """A configuration fit for use, and the warnings and notices on it.
 
     ``base_dir`` is where relative paths start: the directory the process was started in, so that
-    ``etc/certs/key.pem`` means the same as in EMQX's files.
+    ``etc/certs/key.pem`` means the same as in EMQX's files. ``files`` are those the configuration
+    was read from: itself, what it includes, and passwords given as ``file://PATH``.
     """
 
     configuration: Configuration
     findings: list[Finding]
     base_dir: Path
     path: Path | None = None
+    files: tuple[Path, ...] = ()
 
 
 class UnusableOptions(ConfigurationErrors):
@@ -87,10 +89,24 @@ def _finish(
     ]
     findings += refuse_not_yet(configuration)
     findings = by_severity([_placed(finding, origins) for finding in findings])
-    loaded = Loaded(configuration, findings, directory, path)
+    files = (*map(directory.joinpath, document.files),)
+    files += (*map(directory.joinpath, _secret_files(values)),)
+    loaded = Loaded(configuration, findings, directory, path, files)
     if any(finding.severity == "error" for finding in findings):
         raise UnusableOptions(findings, loaded)
     return loaded
+
+
+def _secret_files(value: object) -> Iterator[str]:
+    """What ``file://PATH`` names anywhere in the values."""
+    if isinstance(value, Mapping):
+        for each in value.values():
+            yield from _secret_files(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _secret_files(each)
+    elif isinstance(value, str) and value.startswith("file://"):
+        yield value.removeprefix("file://")
 
 
 def _section(path: str) -> str:

@@ -171,6 +171,18 @@ class Log:
             output.level = level
         self._switch_trace()
 
+    def set_levels(self, options: Options) -> None:
+        """Levels as a configuration that was read again has them.
+
+        An output whose option did not change keeps its level, also one :meth:`set_level` gave it.
+        """
+        before, self._options = self._options, options
+        if self.console is not None and options.console.level != before.console.level:
+            self.console.level = options.console.level
+        if self.file is not None and options.file.level != before.file.level:
+            self.file.level = options.file.level
+        self._switch_trace()
+
     def reopen(self) -> None:
         """Open files anew, after another program moved them away. Raises OSError."""
         for output in self._outputs():
