@@ -52,7 +52,7 @@ _REFUSALS: Final = {
         "ocsp-unauthorized",
         "says it does not answer for this certificate (unauthorized)",
     ),
-    ocsp.OCSPResponseStatus.INTERNAL_ERROR: ("ocsp-refused", "reports an internal error"),
+    ocsp.OCSPResponseStatus.INTERNAL_ERROR: ("ocsp-try-later", "reports an internal error"),
     ocsp.OCSPResponseStatus.MALFORMED_REQUEST: (
         "ocsp-refused",
         "says the request is malformed",
@@ -132,7 +132,7 @@ class Question:
             return cls(certificate, issuer, nonce, builder.build().public_bytes(Encoding.DER))
         except (*MALFORMED, UnsupportedAlgorithm) as problem:
             raise BadAnswer(
-                "ocsp-malformed", f"cannot be asked about this certificate ({problem})"
+                "ocsp-garbage", f"cannot be asked about this certificate ({problem})"
             ) from None
 
     def read(self, body: bytes, now: float) -> Answer:
@@ -145,7 +145,7 @@ class Question:
         except BadAnswer:
             raise
         except Exception as problem:  # parts of an answer are parsed no sooner than looked at
-            raise BadAnswer("ocsp-malformed", f"sent what is no OCSP answer ({problem})") from None
+            raise BadAnswer("ocsp-garbage", f"sent what is no OCSP answer ({problem})") from None
 
 
 def responder_of(certificate: x509.Certificate) -> str | None:
@@ -309,7 +309,7 @@ def _check_extensions(response: ocsp.OCSPResponse) -> None:
     for extension in response.extensions:
         if extension.critical and extension.oid != x509.OCSPNonce.oid:
             number = extension.oid.dotted_string
-            raise BadAnswer("ocsp-malformed", f"sent an unknown critical extension, {number}")
+            raise BadAnswer("ocsp-garbage", f"sent an unknown critical extension, {number}")
 
 
 def _check_nonce(response: ocsp.OCSPResponse, nonce: bytes | None) -> None:
@@ -319,8 +319,8 @@ def _check_nonce(response: ocsp.OCSPResponse, nonce: bytes | None) -> None:
         if isinstance(extension.value, x509.OCSPNonce):
             if hmac.compare_digest(extension.value.nonce, nonce):
                 return
-            raise BadAnswer("ocsp-nonce", "sent an answer with another nonce: an old one")
-    raise BadAnswer("ocsp-nonce", "sent an answer without our nonce: it may be an old one")
+            raise BadAnswer("ocsp-bad-nonce", "sent an answer with another nonce: an old one")
+    raise BadAnswer("ocsp-bad-nonce", "sent an answer without our nonce: it may be an old one")
 
 
 def _single(response: ocsp.OCSPResponse, question: Question) -> ocsp.OCSPSingleResponse:
@@ -364,7 +364,7 @@ def _check_dates(single: ocsp.OCSPSingleResponse, now: datetime.datetime) -> Non
             "ocsp-stale", f"sent an answer from the future, {_date(begin)}; is our clock right?"
         )
     if end is not None and end < begin:
-        raise BadAnswer("ocsp-malformed", "sent an answer that ends before it begins")
+        raise BadAnswer("ocsp-garbage", "sent an answer that ends before it begins")
     if end is not None and end + SKEW < now:
         raise BadAnswer("ocsp-stale", f"sent an old answer, which ended on {_date(end)}")
     if end is None and begin + AGE_WITHOUT_NEXT_UPDATE + SKEW < now:
