@@ -66,6 +66,14 @@ class DiskCache:
     def load(self) -> list[Stored]:
         """All that is kept, newest first; damaged and foreign files are passed over."""
         found = []
+        for key, about in self.notes():
+            data = self.read(key)
+            if data is not None:
+                found.append(Stored(key, data, about))
+        return found
+
+    def notes(self) -> list[tuple[str, dict[str, str]]]:
+        """Key and notes of all that is kept, newest first, without the bytes."""
         try:
             names = self._names()
         except FileNotFoundError:
@@ -73,21 +81,25 @@ class DiskCache:
         except OSError as problem:
             self._complain("cannot be read", problem)
             return []
-        for name in names[: self._capacity]:
-            stored = self._read(name)
-            if stored is not None:
-                found.append(stored)
-        return found
+        found = map(self._noted, names[: self._capacity])
+        return [noted for noted in found if noted is not None]
 
-    def _read(self, name: str) -> Stored | None:
+    def read(self, key: str) -> bytes | None:
+        """The bytes kept under a key, or None."""
+        try:
+            path = self._directory / f"{_file_name(key)}.{self._suffix}"
+            return _bounded(path, self._max_size)
+        except OSError:
+            return None
+
+    def _noted(self, name: str) -> tuple[str, dict[str, str]] | None:
         try:
             notes = json.loads(_bounded(self._directory / f"{name}.json", _ABOUT_LIMIT))
             key, about = notes["key"], notes["about"]
-            data = _bounded(self._directory / f"{name}.{self._suffix}", self._max_size)
             # a file under another's name would be written back under a second one
             if not isinstance(key, str) or _file_name(key) != name:
                 return None
-            return Stored(key, data, {str(word): str(value) for word, value in about.items()})
+            return key, {str(word): str(value) for word, value in about.items()}
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return None
 

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mqttd.log.text import clip, escape
 
-SKEW: Final = 60.0
+SKEW: Final = 300.0
 """Seconds a list may come from the future: clocks of a CA and of a broker differ a little."""
 
 REASONS: Final = tuple(reason.value for reason in x509.ReasonFlags)
@@ -119,17 +119,25 @@ class RevocationList:
 
 @attrs.frozen(eq=False)
 class UnprovenList:
-    """A list that was read; who signed it is not known yet."""
+    """A list that was read; who signed it is not known yet. ``issuer`` is a name, DER.
 
-    issuer_name: bytes
+    ``crl`` and ``signed`` are None once they are not needed any more.
+    """
+
+    issuer: bytes
+    issuer_name: str
     this_update: float
     next_update: float | None
     number: int | None
     holders: str
     urls: frozenset[str] | None
     authority_key: bytes | None
-    crl: x509.CertificateRevocationList = attrs.field(repr=False)
+    crl: x509.CertificateRevocationList | None = attrs.field(repr=False)
     signed: bytes = attrs.field(repr=False)
+
+    def without_content(self) -> UnprovenList:
+        """The same without what takes memory, for when its entries stand elsewhere."""
+        return attrs.evolve(self, crl=None, signed=b"")
 
 
 def read_list(
@@ -178,16 +186,14 @@ def prove_list(unproven: UnprovenList, issuer: x509.Certificate) -> RevocationLi
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            _prove(unproven, issuer)
-            entries = _entries(unproven.crl)
-            name = unproven.crl.issuer.rfc4514_string()
+            entries = _prove(unproven, issuer)
     except BadList:
         raise
     except Exception as problem:
         raise BadList("crl-garbage", f"it is no proper CRL: {_words(problem)}") from None
     return RevocationList(
         issuer_key(issuer),
-        escape(clip(name)),
+        unproven.issuer_name,
         unproven.this_update,
         unproven.next_update,
         unproven.number,
@@ -241,6 +247,7 @@ def _parse(der: bytes) -> UnprovenList:
     holders, urls = _scope(point)
     return UnprovenList(
         crl.issuer.public_bytes(),
+        escape(clip(crl.issuer.rfc4514_string())),
         crl.last_update_utc.timestamp(),
         None if crl.next_update_utc is None else crl.next_update_utc.timestamp(),
         number,
@@ -278,10 +285,13 @@ def _scope(point: x509.IssuingDistributionPoint | None) -> tuple[str, frozenset[
     )
 
 
-def _prove(unproven: UnprovenList, issuer: x509.Certificate) -> None:
-    if unproven.issuer_name != issuer.subject.public_bytes():
-        other = escape(clip(unproven.crl.issuer.rfc4514_string()))
-        raise BadList("crl-bad-issuer", f"it is the list of {other}")
+def _prove(unproven: UnprovenList, issuer: x509.Certificate) -> dict[int, int]:
+    """The entries, after all that makes them the issuer's."""
+    crl = unproven.crl
+    if crl is None:
+        raise BadList("crl-bad-issuer", "it is the list of another authority of that name")
+    if unproven.issuer != issuer.subject.public_bytes():
+        raise BadList("crl-bad-issuer", f"it is the list of {unproven.issuer_name}")
     identifier = _extension(issuer, x509.SubjectKeyIdentifier)
     if (
         identifier is not None
@@ -293,11 +303,12 @@ def _prove(unproven: UnprovenList, issuer: x509.Certificate) -> None:
     if usage is not None and not usage.crl_sign:
         raise BadList("crl-bad-issuer", "its issuer's certificate has no key usage cRLSign")
     try:
-        _verifier(unproven.crl, issuer.public_key())(unproven.crl.signature, unproven.signed)
+        _verifier(crl, issuer.public_key())(crl.signature, unproven.signed)
     except InvalidSignature:
         raise BadList("crl-bad-signature", "its signature is not its issuer's") from None
     except (TypeError, ValueError, UnsupportedAlgorithm):
         raise BadList("crl-bad-signature", "its signature does not fit its issuer's key") from None
+    return _entries(crl)
 
 
 def _verifier(crl: x509.CertificateRevocationList, key: Any) -> Callable[[bytes, bytes], object]:
