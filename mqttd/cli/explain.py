@@ -19,8 +19,8 @@ def add_command(commands: Any) -> None:
         "explain",
         help="say why connections failed, and what to do",
         description="Reads a log of mqttd (text or JSON), or what openssl s_client, mosquitto_pub "
-        "or gnutls-cli, a Python, Java, Go or Node client, or EMQX printed, and says of each kind of "
-        "failure in it: the cause and the cure.",
+        "or gnutls-cli, a Python, Java, Go or Node client, or EMQX printed, and says of each "
+        "kind of failure in it: the cause and the cure.",
         epilog="Exit status 0: something was recognised; 1: nothing was; 2: the file cannot be "
         "read.",
     )

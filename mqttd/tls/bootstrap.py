@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import fcntl
 import ipaddress
 import os
@@ -14,21 +13,26 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from mqttd.config.errors import ConfigurationErrors, error
 from mqttd.config.schema.tls import DEFAULT_CERTFILE, DEFAULT_KEYFILE, SslOptions
 from mqttd.tls.files import resolve
+from mqttd.tls.issue import (
+    SERVER,
+    Wanted,
+    key_pem,
+    make_authority,
+    make_certificate,
+    name_of,
+    new_key,
+    write_new,
+)
 
 DEFAULT_CACERTFILE: Final = "etc/certs/cacert.pem"
 """Where the certificate of the local authority is put."""
 SERVER_DAYS: Final = 365
 AUTHORITY_DAYS: Final = 3650
-_SKEW: Final = datetime.timedelta(hours=1)
-"""Certificates begin this long ago, for clients whose clock is behind."""
 
 
 def ensure_default_certificates(
@@ -100,7 +104,7 @@ def _make_if_none(
         for file, content, mode in zip(
             (key, cacert, cert), contents, (0o600, 0o644, 0o644), strict=True
         ):
-            _write_new(file, content, mode)
+            write_new(file, content, mode)
             made.append(file)
     except BaseException:
         for file in made:
@@ -121,66 +125,21 @@ def make_certificates(names: list[x509.GeneralName]) -> tuple[bytes, bytes, byte
     EC P-256, ``names`` as subjectAltName. The authority's subject holds random text, so that two
     installations' authorities are never taken for each other.
     """
-    begin = datetime.datetime.now(datetime.UTC).replace(microsecond=0) - _SKEW
-    authority_key = ec.generate_private_key(ec.SECP256R1())
-    authority_name = x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "mqttd"),
-            x509.NameAttribute(NameOID.COMMON_NAME, f"mqttd local CA {secrets.token_hex(4)}"),
-        ]
-    )
-    authority_id = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
-    authority = (
-        x509.CertificateBuilder()
-        .subject_name(authority_name)
-        .issuer_name(authority_name)
-        .public_key(authority_key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(begin + _SKEW + datetime.timedelta(days=AUTHORITY_DAYS))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(authority=True), critical=True)
-        .add_extension(authority_id, critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
-    key = ec.generate_private_key(ec.SECP256R1())
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mqttd")]))
-        .issuer_name(authority_name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(begin + _SKEW + datetime.timedelta(days=SERVER_DAYS))
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(authority=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(authority_id),
-            critical=False,
-        )
-        .sign(authority_key, hashes.SHA256())
+    authority_key = new_key("ec")
+    authority_name = name_of(f"mqttd local CA {secrets.token_hex(4)}", "mqttd")
+    authority = make_authority(authority_key, authority_name, days=AUTHORITY_DAYS)
+    key = new_key("ec")
+    certificate = make_certificate(
+        key,
+        name_of("mqttd"),
+        Wanted(days=SERVER_DAYS, usage=SERVER, names=names),
+        issuer=authority,
+        issuer_key=authority_key,
     )
     return (
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        key_pem(key),
         authority.public_bytes(Encoding.PEM),
         certificate.public_bytes(Encoding.PEM),
-    )
-
-
-def _key_usage(*, authority: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=authority,
-        crl_sign=authority,
-        encipher_only=False,
-        decipher_only=False,
     )
 
 
@@ -195,21 +154,6 @@ def _names(host_name: str) -> list[x509.GeneralName]:
         with contextlib.suppress(ValueError):
             names.append(x509.DNSName(host))
     return names
-
-
-def _write_new(file: Path, content: bytes, mode: int) -> None:
-    """Create ``file`` whole or not at all, and never over another one."""
-    beside = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fchmod(descriptor, mode)  # the umask has no say: the key is never open to others
-            os.fsync(descriptor)
-        os.link(beside, file)  # unlike a rename it fails when somebody else made the file
-    finally:
-        beside.unlink()
 
 
 @contextlib.contextmanager

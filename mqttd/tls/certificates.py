@@ -101,7 +101,7 @@ def check_chain(
     leaf = chain[0]
     findings = _check_pair(chain, key, path, name)
     findings += _check_times(leaf, option, f"the certificate in {name}", now, fatal=True)
-    findings += _check_leaf(leaf, option, name)
+    findings += check_leaf(leaf, option, name)
     findings += _check_order(chain, option, name)
     for issuer in chain[1:]:
         what = f"the issuer {subject_of(issuer)} in {name}"
@@ -213,7 +213,8 @@ def _check_times(
     return []
 
 
-def _check_leaf(leaf: x509.Certificate, option: str, name: str) -> list[Finding]:
+def check_leaf(leaf: x509.Certificate, option: str, name: str) -> list[Finding]:
+    """Judge whether clients take the certificate for that of a server."""
     findings = []
     constraints = extension_of(leaf, x509.BasicConstraints)
     if constraints is not None and constraints.ca:
@@ -267,9 +268,9 @@ def _check_leaf(leaf: x509.Certificate, option: str, name: str) -> list[Finding]
 def _check_order(chain: Sequence[x509.Certificate], option: str, name: str) -> list[Finding]:
     for at in range(len(chain) - 1):
         child, parent = chain[at], chain[at + 1]
-        if _issued(child, parent):
+        if issued(child, parent):
             continue
-        if any(_issued(child, other) for other in chain if other is not child):
+        if any(issued(child, other) for other in chain if other is not child):
             message = (
                 f"the certificates in {name} are not in order: number {at + 2} is not the issuer "
                 f"of number {at + 1}"
@@ -287,7 +288,8 @@ def _check_order(chain: Sequence[x509.Certificate], option: str, name: str) -> l
     return []
 
 
-def _issued(child: x509.Certificate, parent: x509.Certificate) -> bool:
+def issued(child: x509.Certificate, parent: x509.Certificate) -> bool:
+    """Whether the key of ``parent`` signed ``child``, and the names fit."""
     try:
         child.verify_directly_issued_by(parent)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
