@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from mqttd.broker.broker import Broker
 from mqttd.config.errors import ConfigurationErrors, Finding
+from mqttd.config.lint import lint
 from mqttd.config.load import Loaded
 from mqttd.net.listeners import ListenError
 from mqttd.runtime.changes import differences, needs_restart
@@ -182,6 +183,8 @@ class Reloader:
         findings = check_everything(loaded)
         if any(finding.severity == "error" for finding in findings):
             raise ConfigurationErrors(findings)
+        advice = lint(loaded.configuration)
+        findings = [finding for finding in findings if finding not in advice]
         return _Candidate(loaded, seen, hashed, findings, self._trust.prepare(loaded))
 
     # --- in the reactor's thread -------------------------------------------------------------
