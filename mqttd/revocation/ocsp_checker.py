@@ -220,10 +220,9 @@ def make(options: OcspClientOptions, context: PluginContext) -> OcspChecker:
 
     Raises ConfigurationErrors for TLS options that cannot be used.
     """
-    tls = None
-    if options.ssl.enable:
-        tls = build_client_tls(options.ssl, context.base_dir, "ssl_options.ocsp_client.ssl")
-    return OcspChecker(options, HTTPClient(context.reactor, tls), context.reactor)
+    tls = build_client_tls(options.ssl, context.base_dir, "ssl_options.ocsp_client.ssl")
+    client = HTTPClient(context.reactor, tls, pool_size=_AT_ONCE)
+    return OcspChecker(options, client, context.reactor)
 
 
 def _key(certificate: x509.Certificate) -> bytes:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
+from twisted.internet.defer import CancelledError
+
 from mqttd.outgoing.http import FetchError
 from mqttd.revocation.ocsp_message import Answer, BadAnswer, Question, get_url, prefers_get
 
@@ -18,7 +20,11 @@ _TRY_ANOTHER_WAY: Final = frozenset({"ocsp-garbage", "ocsp-refused", "http"})
 """Causes for which the other method may do better: the responder is there but did not see or like
 our request. One that is down or says no is not asked twice."""
 
-_FETCH_CAUSES: Final = {"timeout": "ocsp-timeout", "too-large": "ocsp-garbage"}
+_FETCH_CAUSES: Final = {
+    "timeout": "ocsp-timeout",
+    "too-large": "ocsp-garbage",
+    "bad-answer": "ocsp-garbage",
+}
 
 
 class Fetched(Protocol):
@@ -114,7 +120,9 @@ async def _try(
             )
     except FetchError as problem:
         cause = _FETCH_CAUSES.get(problem.cause, "ocsp-unreachable")
-        raise BadAnswer(cause, problem.text) from None
+        raise BadAnswer(cause, f"cannot be asked: {problem.text}") from None
+    except CancelledError:
+        raise BadAnswer("ocsp-timeout", "is no longer asked: the broker stops") from None
     except Exception as problem:  # a mistake of ours must not leave a client waiting
         raise BadAnswer("ocsp-unreachable", f"could not be asked: {problem!r}") from problem
     if fetched.status != 200:

@@ -78,7 +78,7 @@ class Staple:
         self.fingerprint = certificate.fingerprint(hashes.SHA256()).hex()
         self._url = options.responder_url or responder_of(certificate)
         self.url = short_url(self._url) if self._url else ""
-        self._client = client
+        self.client = client
         self._clock = clock
         self._wall = wall
         self._save = save
@@ -192,7 +192,7 @@ class Staple:
         if self._url is None:
             raise BadAnswer("no-responder", "is not named by the certificate or responder_url")
         return await ask(
-            self._client,
+            self.client,
             self._url,
             Question.of(self.certificate, self.issuer),
             timeout=self.options.refresh_http_timeout,

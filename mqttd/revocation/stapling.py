@@ -14,6 +14,8 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from mqttd.config.schema.tls import OcspOptions
+from mqttd.outgoing.http import HTTPClient
+from mqttd.outgoing.tls import build_client_tls
 from mqttd.revocation.disk_cache import DiskCache
 from mqttd.revocation.ocsp_fetch import MAX_SIZE, Fetcher
 from mqttd.revocation.ocsp_findings import check_stapling, find_issuer, must_staple
@@ -69,14 +71,16 @@ class Stapler:
         TLS options that cannot be used, and then changes nothing.
         """
         key = _key(certificate)
+        client = self._make_client(options)
         old = self._staples.get(key)
         if old is not None and (old.issuer, old.options) == (issuer, options):
+            old.client = client  # files that ``ssl`` names may have changed
             return
         new = Staple(
             certificate,
             issuer,
             options,
-            self._make_client(options),
+            client,
             self._reactor,
             self._wall,
             self._save,
@@ -163,6 +167,15 @@ class Stapler:
         done.addErrback(
             lambda failure: self._log.failure("keeping an OCSP response failed", failure=failure)
         )
+
+
+def client_maker(reactor: Any, base_dir: str | Path) -> Callable[[OcspOptions], HTTPClient]:
+    """What a Stapler fetches with: a client with the TLS of ``ocsp.ssl``."""
+
+    def make(options: OcspOptions) -> HTTPClient:
+        return HTTPClient(reactor, build_client_tls(options.ssl, base_dir, "ssl_options.ocsp.ssl"))
+
+    return make
 
 
 def _key(certificate: x509.Certificate) -> bytes:
