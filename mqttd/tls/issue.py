@@ -137,7 +137,7 @@ def make_certificate(
         .add_extension(_key_usage(authority=False, encipherment=rsa_key), critical=True)
         .add_extension(x509.ExtendedKeyUsage([wanted.usage]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(_authority_identifier(issuer), critical=False)
+        .add_extension(authority_identifier(issuer), critical=False)
     )
     if wanted.names:
         builder = builder.add_extension(x509.SubjectAlternativeName(wanted.names), critical=False)
@@ -181,7 +181,8 @@ def _begin(now: datetime.datetime | None) -> datetime.datetime:
     return now.replace(microsecond=0) - SKEW
 
 
-def _authority_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+def authority_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """How what ``issuer`` signs names its key (RFC 5280 section 4.2.1.1)."""
     try:
         identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     except x509.ExtensionNotFound:
