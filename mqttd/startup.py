@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from typing_extensions import override
@@ -12,6 +12,7 @@ from mqttd.config.errors import ConfigurationErrors, Finding, by_severity, notic
 from mqttd.config.lint import lint
 from mqttd.config.load import Loaded, UnusableOptions, load_configuration
 from mqttd.config.schema.tls import DEFAULT_CERTFILE, DEFAULT_KEYFILE, SslOptions
+from mqttd.startup_trust import check_common_trust, check_listener_trust
 from mqttd.tls.bootstrap import DEFAULT_CACERTFILE, ensure_default_certificates
 from mqttd.tls.context import check_ssl_options
 from mqttd.tls.self_test import TLSUnavailable, self_test
@@ -76,9 +77,16 @@ def _errors_of_files(loaded: Loaded, wrong: set[str]) -> Iterator[Finding]:
                 if getattr(options, name) == value
             }
         if not _made_at_first_start(options, loaded.base_dir):
-            for finding in check_ssl_options(options, path, loaded.base_dir):
-                if finding.severity == "error" and finding.path not in unknown:
-                    yield finding
+            findings = check_ssl_options(options, path, loaded.base_dir)
+            yield from _errors_but(findings, unknown)
+        yield from _errors_but(check_listener_trust(options, path, loaded.base_dir), unknown)
+    yield from _errors_but(check_common_trust(loaded), wrong)
+
+
+def _errors_but(findings: Iterable[Finding], unknown: set[str]) -> Iterator[Finding]:
+    for finding in findings:
+        if finding.severity == "error" and finding.path not in unknown:
+            yield finding
 
 
 def check_everything(loaded: Loaded) -> list[Finding]:
@@ -99,6 +107,8 @@ def check_everything(loaded: Loaded) -> list[Finding]:
             )
         else:
             findings += check_ssl_options(options, path, loaded.base_dir)
+        findings += check_listener_trust(options, path, loaded.base_dir)
+    findings += check_common_trust(loaded)
     return by_severity(list(dict.fromkeys(findings)))
 
 

@@ -1,0 +1,170 @@
+"""Checkers and stores that the configuration asks for: made once, kept over a reload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from twisted.logger import Logger
+
+from mqttd.config.errors import ConfigurationErrors, error
+from mqttd.config.load import Loaded
+from mqttd.config.schema.listeners import ListenerOptions
+from mqttd.interfaces import IPSKStore, IRevocationChecker, PluginContext
+from mqttd.plugins import UnknownPlugin, psk_store, revocation_checker
+from mqttd.startup_trust import SWITCHES
+
+_GRACE = 1.0
+"""Seconds a verdict may take beyond the time its fetches may."""
+_PLUGIN_TIME = 15.0
+"""Seconds a checker of somebody else's has for its answer."""
+
+CRL = "crl"
+OCSP = "ocsp"
+
+
+class Parts:
+    """The checkers and the store of one configuration.
+
+    What ``former`` made from the same options is taken over; with other options, and so is every
+    part that keeps nothing, a new one is made. Raises ConfigurationErrors. Made in the reactor's
+    thread, as plugins expect.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        reactor: Any,
+        changed: Callable[[], object],
+        former: Parts | None = None,
+    ) -> None:
+        self._made: list[tuple[tuple[object, ...], Any]] = []
+        self._former = former
+        self._changed = changed
+        configuration = loaded.configuration
+        self._context = PluginContext(
+            reactor, loaded.base_dir, loaded.base_dir / configuration.data_dir
+        )
+        self.psk: IPSKStore | None = None
+        self.crl: IRevocationChecker | None = None
+        self.checkers: dict[str, dict[str, IRevocationChecker]] = {}
+        self.time_limits: dict[str, float] = {}
+        findings = []
+        try:
+            self.psk = self._psk_store(loaded)
+        except ConfigurationErrors as errors:
+            findings += errors.findings
+        for options in configuration.listeners.enabled():
+            try:
+                self.checkers[options.id] = self._checkers(options, loaded)
+            except ConfigurationErrors as errors:
+                findings += errors.findings
+        self._former = None
+        if findings:
+            raise ConfigurationErrors(list(dict.fromkeys(findings)))
+
+    def take_over(self, former: Parts | None) -> None:
+        """Start what is new and stop what is no longer there; the reactor runs."""
+        old = [] if former is None else former._parts()
+        new = self._parts()
+        for part in new:
+            if not any(part is each for each in old):
+                self._call(part, "start")
+        for part in old:
+            if not any(part is each for each in new):
+                self._call(part, "stop")
+
+    def stop(self) -> None:
+        """Stop every part."""
+        for part in self._parts():
+            self._call(part, "stop")
+
+    def _parts(self) -> list[Any]:
+        return [part for _, part in self._made]
+
+    def _call(self, part: Any, name: str) -> None:
+        try:
+            method = getattr(part, name, None)
+            if method is not None:
+                method()
+        except Exception:
+            self._log.failure("{name} of {part} failed", name=name, part=type(part).__name__)
+
+    def _psk_store(self, loaded: Loaded) -> IPSKStore | None:
+        options = loaded.configuration.psk_authentication
+        if not options.enable:
+            return None
+        plugin = _named(lambda: psk_store(options.store), "psk_authentication.store")
+        given = options if options.store == "file" else options.store_options
+        store: IPSKStore = self._part(
+            ("psk", options.store, given), plugin, given, "psk_authentication"
+        )
+        return store
+
+    def _checkers(
+        self, listener: ListenerOptions, loaded: Loaded
+    ) -> dict[str, IRevocationChecker]:
+        """The checkers of one listener by name, in the order they are to be asked."""
+        options = listener.ssl_options
+        if options is None:
+            return {}
+        path = f"{listener.path}.ssl_options"
+        wanted: list[tuple[str, Any, str, float]] = []
+        if options.enable_crl_check:
+            crl_cache = loaded.configuration.crl_cache
+            wanted.append((CRL, crl_cache, "crl_cache", crl_cache.http_timeout))
+        if options.ocsp_client.enable:
+            client = options.ocsp_client
+            wanted.append((OCSP, client, f"{path}.ocsp_client", client.timeout))
+        for name in dict.fromkeys(options.revocation_checkers):
+            if name in SWITCHES:
+                what = "has an option of its own"
+                raise ConfigurationErrors(
+                    [error(f"{path}.revocation_checkers", f"{name} {what}", SWITCHES[name])]
+                )
+            wanted.append((name, None, f"{path}.revocation_checkers", _PLUGIN_TIME))
+        checkers: dict[str, IRevocationChecker] = {}
+        for name, given, where, seconds in wanted:
+            plugin = _named(lambda name=name: revocation_checker(name), where)  # type: ignore[misc]
+            checkers[name] = self._part(("checker", name, given), plugin, given, where)
+            limit = max(self.time_limits.get(listener.id, 0.0), seconds + _GRACE)
+            self.time_limits[listener.id] = limit
+        if options.enable_crl_check:
+            self.crl = checkers[CRL]
+        return checkers
+
+    def _part(self, key: tuple[object, ...], plugin: Any, options: Any, path: str) -> Any:
+        key = (*key, self._context.base_dir, self._context.data_dir)
+        for known, part in self._known():
+            if known == key:
+                if not any(part is each for each in self._parts()):
+                    self._made.append((key, part))
+                return part
+        try:
+            part = plugin.make(options, self._context)
+        except ConfigurationErrors:
+            raise
+        except Exception as problem:  # a stranger's plugin
+            said = str(problem) if isinstance(problem, ValueError) else repr(problem)
+            raise ConfigurationErrors(
+                [error(path, f"the plugin {plugin.name} cannot be used: {said}")]
+            ) from None
+        part.on_change(self._changed)
+        self._made.append((key, part))
+        return part
+
+    def _known(self) -> Iterator[tuple[tuple[object, ...], Any]]:
+        yield from self._made
+        if self._former is not None:
+            yield from self._former._made
+
+
+def _named(find: Callable[[], Any], path: str) -> Any:
+    try:
+        return find()
+    except UnknownPlugin as problem:
+        raise ConfigurationErrors(
+            [error(path, str(problem), f"write one of {', '.join(problem.known)}")]
+        ) from None
