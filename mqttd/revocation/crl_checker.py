@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ import attrs
 from cryptography import x509
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.threads import deferToThread
+from twisted.internet.threads import deferToThread, deferToThreadPool
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -278,6 +279,7 @@ def make(options: CrlCacheOptions, context: PluginContext) -> CrlChecker:
         context.base_dir,
         disk,
         clock=context.reactor,
+        in_thread=partial(deferToThreadPool, context.reactor, context.reactor.getThreadPool()),
         close=client.close,
     )
 

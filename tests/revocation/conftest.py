@@ -106,3 +106,13 @@ class Direct:
 @pytest.fixture
 def direct() -> Callable[..., Direct]:
     return Direct
+
+
+_crl = _load("crl_world")
+loop = _crl.loop
+crl_server = _crl.crl_server
+make_crl_server = _crl.make_crl_server
+crl_ca = _crl.crl_ca
+make_crl_ca = _crl.make_crl_ca
+crl_world = _crl.crl_world
+log_lines = _crl.log_lines
