@@ -1,4 +1,4 @@
-"""A user name or Client Identifier taken from the client's certificate."""
+"""A user name or Client Identifier taken from the client's certificate or pre-shared key."""
 
 from __future__ import annotations
 
@@ -46,3 +46,27 @@ def certificate_value(certificate: PeerCertificate | None, source: str) -> str:
     if not value:
         raise MqttError(f"the certificate has no {source}", ReasonCode.NOT_AUTHORIZED)
     return value
+
+
+def psk_username(identity: bytes | None) -> str:
+    """The proven identity of a pre-shared key as a username.
+
+    Raises MqttError (0x87) when none was proven or it is no text that MQTT can carry: falling
+    back to CONNECT would let anybody take any name.
+    """
+    if identity is None:
+        raise MqttError(
+            "the username comes from a pre-shared key and none was proven",
+            ReasonCode.NOT_AUTHORIZED,
+        )
+    try:
+        text = identity.decode()
+    except UnicodeDecodeError:
+        raise MqttError(
+            "the pre-shared key identity is not UTF-8", ReasonCode.NOT_AUTHORIZED
+        ) from None
+    if not text or "\0" in text:  # [MQTT-1.5.4-2]
+        raise MqttError(
+            "the pre-shared key identity is no valid username", ReasonCode.NOT_AUTHORIZED
+        )
+    return text

@@ -7,7 +7,7 @@ import string
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mqttd.broker.certificate_identity import certificate_value
+from mqttd.broker.certificate_identity import certificate_value, psk_username
 from mqttd.broker.handlers.disconnect import NEVER
 from mqttd.broker.handlers.publish import check_response_topic, forwarded, mounted
 from mqttd.broker.keep_alive import allowance, effective_keep_alive
@@ -69,7 +69,11 @@ def name_client(connection: Connection, packet: Connect) -> None:
     username = packet.username
     client_id = packet.client_id
     certificate = connection.peer.certificate
-    if limits.peer_cert_as_username != "disabled":
+    key = connection.peer.psk_identity
+    by_certificate = limits.peer_cert_as_username != "disabled"
+    if limits.psk_identity_as_username and (key is not None or not by_certificate):
+        username = psk_username(key)
+    elif by_certificate:  # with both options, the one that was proven
         username = certificate_value(certificate, limits.peer_cert_as_username)
     if limits.peer_cert_as_clientid != "disabled":
         client_id = certificate_value(certificate, limits.peer_cert_as_clientid)

@@ -81,6 +81,7 @@ class Connection:
         "client_id",
         "connect",
         "deadline",
+        "ended",
         "exchange",
         "framer",
         "held",
@@ -145,6 +146,8 @@ class Connection:
         self.exchange: EnhancedExchange | None = None
         self.challenged = False
         self.trace: Callable[[str, Packet], None] | None = None
+        self.ended = ""
+        """How it ended, as a word for counters: the reason code's name, or ours; first empty."""
 
     # --- bytes in ---------------------------------------------------------------------------
 
@@ -314,6 +317,7 @@ class Connection:
         self.state = State.CLOSED
         if reason_code < 0x80 or reason_code not in ALLOWED[PacketType.CONNACK]:
             reason_code = ReasonCode.UNSPECIFIED_ERROR  # [MQTT-3.2.2-8]
+        self.ended = _word(reason_code)
         if answer:
             # [MQTT-3.2.2-6]: session present is 0. [MQTT-3.1.4-1] and [MQTT-3.2.2-7]: then close.
             if self.level < 5:
@@ -334,6 +338,10 @@ class Connection:
             return
         was_connected = self.state is State.CONNECTED
         self.state = State.CLOSED
+        if reason_code is not None:
+            self.ended = _word(reason_code)
+        else:
+            self.ended = "disconnected" if was_connected else "no_connect"
         told = reason_code is not None and was_connected and self.level >= 5
         if told:
             assert reason_code is not None
@@ -361,6 +369,13 @@ class Connection:
         else:
             self.close(ReasonCode.ADMINISTRATIVE_ACTION, reason)
 
+    def abandon(self, word: str) -> None:
+        """Forget a peer that has not said anything yet: its owner closes it and says why."""
+        if self.state is State.WAITING:
+            self.state = State.CLOSED
+            self.ended = word
+            self.broker.connections.discard(self)
+
     def connection_lost(self, now: float, reason: str = "connection closed by client") -> None:
         """The transport is gone, whoever ended it."""
         self.broker.now = now
@@ -369,6 +384,7 @@ class Connection:
         self.broker.connections.discard(self)
         if was is State.CLOSED:
             return
+        self.ended = "lost"
         self.broker.clients -= was is State.CONNECTED
         self._end(send_will=True)
         if self.broker.events is not None:
@@ -393,6 +409,10 @@ class Connection:
         frame = framer.next_frame()
         if frame is not None:
             self.trace("SEND", decode(frame[0], frame[1], self.level, from_client=False))
+
+
+def _word(reason_code: int) -> str:
+    return phrase(reason_code).lower().replace(" ", "_")
 
 
 def _shorten(packet: Packet) -> None:

@@ -36,4 +36,5 @@ class Limits:
     use_username_as_clientid: bool = False
     peer_cert_as_username: str = "disabled"
     peer_cert_as_clientid: str = "disabled"
+    psk_identity_as_username: bool = False
     response_information: str = ""

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
+from twisted.internet.error import ConnectionLost
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.internet.tcp import Connection as TCPTransport
@@ -14,12 +15,14 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 
 from mqttd.identity import PeerInfo, ProxyHeader
+from mqttd.net.first_bytes import foreign_kind
 from mqttd.net.proxy_protocol import InvalidProxyHeader, ProxyParser
+from mqttd.net.tls_stage import TLSStage
 from mqttd.net.websocket import WebSocketServer
 from mqttd.net.wire import write_now
 from mqttd.net.write_buffer import WriteBuffer
 from mqttd.packets.reason_codes import ReasonCode
-from mqttd.tls.channel import TLSChannel, TLSFailure
+from mqttd.tls.channel import TLSFailure
 
 if TYPE_CHECKING:
     from mqttd.broker.connection import Connection
@@ -55,7 +58,10 @@ class NetworkConnection(TwistedProtocol):
         self.mqtt: Connection | None = None
         self.deadline = math.inf
         self._stage: Stage = self._discard
-        self._tls: TLSChannel | None = None
+        self.ended = ""
+        """How it ended, as a word for counters; empty while it has not."""
+        self._late = "timeout"
+        self._tls: TLSStage | None = None
         self._websocket: WebSocketServer | None = None
         self._proxy: ProxyParser | None = None
         self._buffer: WriteBuffer | None = None
@@ -87,7 +93,9 @@ class NetworkConnection(TwistedProtocol):
         factory.joined(self)
         if factory.options.proxy_protocol:
             self._proxy = ProxyParser()
-            self._enter(self._proxy_received, factory.options.proxy_protocol_timeout)
+            self._enter(
+                self._proxy_received, factory.options.proxy_protocol_timeout, "timeout-proxy"
+            )
         else:
             self._start_tls()
 
@@ -107,33 +115,49 @@ class NetworkConnection(TwistedProtocol):
         self._stage = self._discard
         if self._buffer is not None:
             self._buffer.clear()
-        self.factory.left(self)
-        if self.mqtt is not None:
-            self.factory.turn.touch()
-            self.mqtt.connection_lost(self.factory.now())
-        elif not self._closing:
-            self.factory.ended_early(self, self._why_lost())
+        try:
+            if self.mqtt is not None:
+                self.factory.turn.touch()
+                self.mqtt.connection_lost(self.factory.now())
+                self.ended = self.mqtt.ended
+            elif not self._closing:
+                self._lost_early(reset=reason.check(ConnectionLost) is not None)
+        finally:
+            self.factory.left(self)
 
-    def _why_lost(self) -> str:
-        if self._tls is not None:
-            try:
-                self._tls.eof()
-            except TLSFailure as failure:
-                return f"TLS: {failure}"
-        return "the peer closed the connection"
+    def _lost_early(self, *, reset: bool) -> None:
+        failure = None if self._tls is None else self._tls.end_of_input()
+        if failure is not None and failure.kind == "closed-after-certificate":
+            self.factory.refused(self, failure.kind, str(failure), failure)
+        elif reset:
+            self.factory.refused(self, "reset")
+        elif failure is not None:
+            self.factory.refused(self, failure.kind, str(failure), failure)
+        else:
+            self.factory.refused(self, "closed")
+
+    @property
+    def tls(self) -> TLSStage | None:
+        """TLS of the connection, None without."""
+        return self._tls
 
     # --- stages -----------------------------------------------------------------------------
 
-    def _enter(self, stage: Stage, seconds: float) -> None:
+    def _enter(self, stage: Stage, seconds: float, late: str) -> None:
         self._stage = stage
+        self._allow(seconds, late)
+
+    def _allow(self, seconds: float, late: str) -> None:
+        """The stage that begins has its time; ``late`` is the cause once that is over."""
         self.deadline = self.factory.now() + seconds
+        self._late = late
 
     def _proxy_received(self, data: bytes) -> None:
         assert self._proxy is not None
         try:
             result = self._proxy.feed(data)
         except InvalidProxyHeader as error:
-            self._give_up(f"no valid PROXY header: {error}")
+            self._give_up("no-proxy-header", str(error))
             return
         if result is None:
             return
@@ -152,55 +176,43 @@ class NetworkConnection(TwistedProtocol):
             self.peer = attrs.evolve(self.peer, proxy=header)
         # With a PROXY header the rules see the real client, not the balancer.
         if not self.factory.access_rules.allows(self.peer.peer[0]):
-            self._give_up("refused by access_rules")
+            self._give_up("access-rules")
             return False
         return True
 
     def _start_tls(self) -> None:
-        context = self.factory.tls_context
-        if context is None:
+        tls = self.factory.tls_context
+        if tls is None:
             self._start_websocket()
             return
-        self._tls = TLSChannel(context)
+        self._tls = TLSStage(self, tls)
         assert self.factory.options.ssl_options is not None
-        self._enter(self._handshake_received, self.factory.options.ssl_options.handshake_timeout)
-
-    def _handshake_received(self, data: bytes) -> None:
-        plaintext = self._decrypt(data)
-        assert self._tls is not None
-        if plaintext is None or not self._tls.handshake_complete:
-            return
-        info = self._tls.info()
-        self.peer = attrs.evolve(
-            self.peer,
-            certificate=self._tls.peer_certificate(),
-            psk_identity=self._tls.psk_identity,
-            tls_version=info.version,
-            cipher=info.cipher,
-            sni=info.sni,
+        self._enter(
+            self._tls.handshake, self.factory.options.ssl_options.handshake_timeout, "timeout-tls"
         )
+
+    def tls_ready(self, records: Stage) -> None:
+        """The handshake is done: ``records`` takes what the socket brings from here on."""
+        self._stage = records
         self._start_websocket()
-        above = self._stage
-        self._stage = self._ciphertext_received
-        self._above = above
-        self._after_decrypt(plaintext)
 
-    def _ciphertext_received(self, data: bytes) -> None:
-        plaintext = self._decrypt(data)
-        if plaintext is not None:
-            self._after_decrypt(plaintext)
+    def tls_failed(self, failure: TLSFailure) -> None:
+        """TLS is over; its alert is written."""
+        if self._closing:
+            return
+        if self.mqtt is not None:
+            self._closing = True
+            self.mqtt.connection_lost(self.factory.now(), f"TLS failed: {failure}")
+            self._shut(linger=False)
+        else:
+            self._give_up(failure.kind, str(failure), failure)
 
-    def _after_decrypt(self, plaintext: bytes) -> None:
-        assert self._tls is not None
-        if plaintext:
-            self._above(plaintext)
-        if self._tls.peer_closed and not self._closing:
-            self._peer_closed()
-
-    def _peer_closed(self) -> None:
+    def tls_closed(self) -> None:
         """close_notify came: what this turn still answers goes out, then ours, then the end."""
+        if self._closing:
+            return
         if self.mqtt is None:
-            self.factory.ended_early(self, "the peer closed the connection")
+            self.factory.refused(self, "closed")
         self._closing = True
         self._stage = self._discard
         self.factory.turn.dirty.append(self)
@@ -209,30 +221,12 @@ class NetworkConnection(TwistedProtocol):
         """The end of the turn in which the peer closed."""
         self._shut(linger=False)
 
-    def _decrypt(self, data: bytes) -> bytes | None:
-        """Plaintext, or None when the channel failed and the connection is being closed."""
-        tls = self._tls
-        assert tls is not None
-        try:
-            plaintext = tls.receive(data)
-        except TLSFailure as failure:
-            self._send_ciphertext(tls)
-            if failure.plaintext and self.mqtt is not None:
-                self._above(failure.plaintext)
-            self._tls_failed(failure)
-            return None
-        self._send_ciphertext(tls)
-        return plaintext
-
-    def _tls_failed(self, failure: TLSFailure) -> None:
-        if self._closing:
-            return
-        if self.mqtt is not None:
-            self._closing = True
-            self.mqtt.connection_lost(self.factory.now(), f"TLS failed: {failure}")
-            self._shut(linger=False)
+    def _above_tls(self, stage: Stage) -> None:
+        """``stage`` takes the plaintext."""
+        if self._tls is None:
+            self._stage = stage
         else:
-            self._give_up(f"TLS: {failure}")
+            self._tls.above = stage
 
     def _start_websocket(self) -> None:
         options = self.factory.options.websocket
@@ -242,9 +236,9 @@ class NetworkConnection(TwistedProtocol):
         self._websocket = WebSocketServer(
             options, max_inflated=max(4 << 20, 2 * self.factory.limits.max_packet_size)
         )
-        self._above = self._websocket_received
         self._websocket_idle = options.idle_timeout
-        self._enter(self._websocket_received, self.factory.limits.idle_timeout)
+        self._above_tls(self._websocket_received)
+        self._allow(self.factory.limits.idle_timeout, "timeout-websocket")
 
     def _websocket_received(self, data: bytes) -> None:
         websocket = self._websocket
@@ -260,7 +254,7 @@ class NetworkConnection(TwistedProtocol):
                 peer = (forwarded, websocket.forwarded_port or self.peer.peer[1])
                 self.peer = attrs.evolve(self.peer, peer=peer)
                 if not self.factory.access_rules.allows(forwarded):
-                    self._give_up("refused by access_rules")
+                    self._give_up("access-rules")
                     return
             self._open_mqtt()
         if self.mqtt is not None:
@@ -270,14 +264,24 @@ class NetworkConnection(TwistedProtocol):
                 self.mqtt.receive(chunk, now)
         if websocket.closed and not self._closing:
             if self.mqtt is None:
-                self._give_up(f"WebSocket: {websocket.reason}")
+                self._give_up(websocket.kind, websocket.reason)
             else:
                 self._shut(linger=True)
 
     def _start_mqtt(self) -> None:
         self._open_mqtt()
-        self._stage = self._mqtt_received
-        self._above = self._mqtt_received
+        self._above_tls(self._first_received)
+
+    def _first_received(self, data: bytes) -> None:
+        """The first bytes where MQTT is expected: what another protocol begins with is named."""
+        assert self.mqtt is not None
+        kind = foreign_kind(data)
+        if kind is not None:
+            self.mqtt.abandon(kind)
+            self._give_up(kind, "the first packet is not an MQTT CONNECT")
+            return
+        self._above_tls(self._mqtt_received)
+        self._mqtt_received(data)
 
     def _open_mqtt(self) -> None:
         self.deadline = math.inf  # from here on the broker watches the time
@@ -290,8 +294,6 @@ class NetworkConnection(TwistedProtocol):
     def _discard(self, data: bytes) -> None:
         """After the end: read away, so that the peer's stack does not answer our last bytes
         with a reset before the peer has read them."""
-
-    _above: Stage
 
     # --- the broker's Outlet ----------------------------------------------------------------
 
@@ -367,12 +369,6 @@ class NetworkConnection(TwistedProtocol):
             write_now(self.transport, data)
         else:
             tls.send(data)
-            self._send_ciphertext(tls)
-
-    def _send_ciphertext(self, tls: TLSChannel) -> None:
-        data = tls.outgoing()
-        if data:
-            write_now(self.transport, data)
 
     # --- the end ----------------------------------------------------------------------------
 
@@ -384,7 +380,7 @@ class NetworkConnection(TwistedProtocol):
             elif self.mqtt is not None:
                 self.mqtt.close(ReasonCode.KEEP_ALIVE_TIMEOUT, "the WebSocket was idle")
             else:
-                self._give_up("took too long before MQTT began")
+                self._give_up(self._late)
             return
         assert self._buffer is not None
         if not self._buffer.paused:
@@ -398,9 +394,9 @@ class NetworkConnection(TwistedProtocol):
         elif now - self._stalled[0] >= self.factory.options.tcp_options.send_timeout:
             self._break("takes no bytes")
 
-    def _give_up(self, reason: str) -> None:
+    def _give_up(self, kind: str, text: str = "", failure: TLSFailure | None = None) -> None:
         """The peer got no further than the stages before MQTT."""
-        self.factory.ended_early(self, reason)
+        self.factory.refused(self, kind, text, failure)
         self._shut(linger=True)
 
     def fail(self) -> None:
@@ -435,7 +431,6 @@ class NetworkConnection(TwistedProtocol):
             self._send_frames(self._websocket)
         if self._tls is not None:
             self._tls.close()
-            self._send_ciphertext(self._tls)
         self.transport.unregisterProducer()
         self.transport.resumeProducing()
         if linger:

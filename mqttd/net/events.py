@@ -28,6 +28,7 @@ class LoggedEvents:
             keep_alive=connection.keep_alive,
             tls_version=connection.peer.tls_version,
             cipher=connection.peer.cipher,
+            psk_identity=shown_identity(connection.peer.psk_identity),
         )
 
     def disconnected(self, connection: Connection, reason: str) -> None:
@@ -45,6 +46,11 @@ class LoggedEvents:
             reason=reason or (phrase(reason_code) if reason_code else "no reason"),
             code=f"{reason_code:02x}",
         )
+
+
+def shown_identity(identity: bytes | None) -> str | None:
+    """A pre-shared key identity as text; octets that are no UTF-8 as ``\\xNN``."""
+    return None if identity is None else identity.decode("utf-8", "backslashreplace")
 
 
 def _names(connection: Connection) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,18 +23,23 @@ from mqttd.net.access_rules import parse_access_rules
 from mqttd.net.connection import NetworkConnection
 from mqttd.net.mountpoint import render_mountpoint
 from mqttd.net.rate import ConnectionRate
+from mqttd.net.refusals import OTHER, Refusals
 from mqttd.net.turn import Turn
 from mqttd.packets.decode import Packet
+from mqttd.tls.channel import TLSFailure
 from mqttd.tls.context import ServerContext
 
 if TYPE_CHECKING:
     from mqttd.broker.connection import Connection
+
+_MOST_REASONS = 200
 
 
 class ListenerFactory(ServerFactory):
     """Builds a :class:`NetworkConnection` for each socket that the listener's rules let in.
 
     ``trace`` is asked for each new connection and gives the packet log, or None when it is off.
+    ``refusals`` is best shared by all listeners; without, this one has its own.
     """
 
     noisy = False
@@ -48,6 +54,8 @@ class ListenerFactory(ServerFactory):
         reactor: IReactorTime,
         tls_context: ServerContext | None,
         trace: Callable[[PeerInfo], Callable[[str, Packet], None] | None] = lambda _peer: None,
+        *,
+        refusals: Refusals | None = None,
     ) -> None:
         self.id = options.id
         self.options = options
@@ -56,6 +64,11 @@ class ListenerFactory(ServerFactory):
         self.now = reactor.seconds
         self.connections: set[NetworkConnection] = set()
         self._trace = trace
+        self.most_connections = 0
+        """The most there were at a time."""
+        self.shutdown_counts: Counter[str] = Counter()
+        """How many connections ended, by a word for how; bounded."""
+        self.refusals = refusals or Refusals(reactor)
         self._emptied: Deferred[None] | None = None
         self._rate = _rate(options)
         self.configure_with(options, limits, tls_context)
@@ -77,25 +90,24 @@ class ListenerFactory(ServerFactory):
     def buildProtocol(self, addr: IAddress | None) -> NetworkConnection | None:  # type: ignore[override]
         """None, and so a closed socket, for a peer the listener does not want."""
         assert isinstance(addr, IPv4Address | IPv6Address)
-        reason = self._objection(addr.host)
-        if reason is not None:
-            self._log.info(
-                "{listener}: {peer} refused: {reason}",
-                listener=self.id,
-                peer=f"{addr.host}:{addr.port}",
-                reason=reason,
+        objection = self._objection(addr.host)
+        if objection is not None:
+            kind, text = objection
+            self.count(kind)
+            self.refusals.refused(
+                listener=self.id, peer=(addr.host, addr.port), kind=kind, text=text
             )
             return None
         return NetworkConnection(self, (addr.host, addr.port))
 
-    def _objection(self, host: str) -> str | None:
+    def _objection(self, host: str) -> tuple[str, str] | None:
         maximum = self.options.max_connections
         if maximum is not None and len(self.connections) >= maximum:
-            return f"max_connections {maximum} is reached"
+            return "max-connections", f"{maximum}"
         if not self.options.proxy_protocol and not self.access_rules.allows(host):
-            return "refused by access_rules"
+            return "access-rules", ""
         if self._rate is not None and not self._rate.take(self.now()):
-            return "max_conn_rate is exceeded"
+            return "max-conn-rate", ""
         return None
 
     def configure(self, transport: Any) -> None:
@@ -123,6 +135,7 @@ class ListenerFactory(ServerFactory):
     def joined(self, connection: NetworkConnection) -> None:
         """A connection began."""
         self.connections.add(connection)
+        self.most_connections = max(self.most_connections, len(self.connections))
         host, port = connection.peer.peer
         number = connection.transport.getHost().port
         new_connection(self._log, listener=self.id, peer=f"{host}:{port}", port=number)
@@ -130,6 +143,7 @@ class ListenerFactory(ServerFactory):
     def left(self, connection: NetworkConnection) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
+        self.count(connection.ended or "lost")
         if not self.connections and self._emptied is not None:
             emptied, self._emptied = self._emptied, None
             emptied.callback(None)
@@ -141,15 +155,36 @@ class ListenerFactory(ServerFactory):
         self._emptied = Deferred()
         return self._emptied
 
-    def ended_early(self, connection: NetworkConnection, reason: str) -> None:
-        """A connection ended before MQTT began: one line for the operator."""
-        host, port = connection.peer.peer
-        self._log.info(
-            "{listener}: connection from {peer} ended: {reason}",
+    def refused(
+        self,
+        connection: NetworkConnection,
+        kind: str,
+        text: str = "",
+        failure: TLSFailure | None = None,
+    ) -> None:
+        """A connection ended before MQTT began: one line for the operator, with all we know.
+
+        ``kind`` is that of the cause table, ``text`` what is known beyond it, ``failure`` that
+        of TLS where it is the cause.
+        """
+        tls = connection.tls
+        self.refusals.refused(
             listener=self.id,
-            peer=f"{host}:{port}",
-            reason=reason,
+            peer=connection.peer.peer,
+            kind=kind,
+            text=text,
+            certificate=None if tls is None else tls.refused_certificate(),
+            alert=None if failure is None else failure.alert,
+            alert_sent=failure is not None and failure.alert_sent,
         )
+        connection.ended = kind
+
+    def count(self, reason: str) -> None:
+        """Count how a connection ended."""
+        counts = self.shutdown_counts
+        if reason not in counts and len(counts) >= _MOST_REASONS:
+            reason = OTHER
+        counts[reason] += 1
 
     def open_mqtt(self, outlet: NetworkConnection, peer: PeerInfo) -> Connection:
         """MQTT begins on a connection."""

@@ -54,12 +54,15 @@ class WebSocketServer:
         "_single",
         "_state",
         "_subprotocol",
+        "kind",
         "reason",
     )
 
     def __init__(self, options: WebSocketOptions, max_inflated: int = MAX_INFLATED) -> None:
         self.reason = ""
         """Why the request was refused or the WebSocket closed, for the log; "" at first."""
+        self.kind = "websocket-closed"
+        """The same as a word of the table of causes."""
         self._options = options
         self._max_inflated = max_inflated
         self._handshake = Handshake(options)
@@ -129,6 +132,7 @@ class WebSocketServer:
             if self._state is _State.OPEN:
                 self._send_close(error.code, error.reason)
                 self.reason = error.reason
+                self.kind = "websocket-frame"
             # [RFC 6455, 7.1.7] nothing more is read from a peer that broke the rules.
             self._state = _State.FINISHED
             return payload
@@ -192,6 +196,7 @@ class WebSocketServer:
     def _refuse(self, refusal: Refusal) -> None:
         self._out.append(refusal.response)
         self.reason = refusal.reason
+        self.kind = refusal.kind
         self._state = _State.FINISHED
 
     def _read_ping(self, reader: FrameReader) -> None:

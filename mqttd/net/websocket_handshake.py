@@ -10,7 +10,7 @@ import attrs
 import h11
 
 from mqttd.config.schema.websocket import WebSocketOptions
-from mqttd.net.first_bytes import name_protocol
+from mqttd.net.first_bytes import foreign_kind, name_protocol
 from mqttd.net.websocket_deflate import DeflateAgreement, agree
 from mqttd.net.websocket_headers import (
     Headers,
@@ -51,6 +51,7 @@ class Refusal:
 
     response: bytes = attrs.field(repr=False)
     reason: str
+    kind: str = "websocket"
 
 
 class Handshake:
@@ -80,7 +81,7 @@ class Handshake:
                 return None
             return self._judge(request)
         except RequestError as refused:
-            return self._refusal(refused.status, refused.reason, refused.headers)
+            return self._refusal(refused.status, refused.reason, refused.headers, refused.kind)
 
     def give_up(self, status: int) -> Refusal:
         """Return the answer to a client whose request is not complete when time is up."""
@@ -97,7 +98,9 @@ class Handshake:
             name = name_protocol(self._first_bytes)
             if name is not None and not self._first_bytes.startswith(b"GET "):
                 reason = f"the first bytes are {name}"
-            raise RequestError(error.error_status_hint, reason) from None
+            foreign = foreign_kind(self._first_bytes)
+            kind = "tls-to-plain" if foreign == "tls-to-plain" else "websocket"
+            raise RequestError(error.error_status_hint, reason, kind=kind) from None
         if not isinstance(event, h11.Request):
             return None
         if self._received - len(self._http.trailing_data[0]) > MAX_REQUEST:
@@ -119,10 +122,12 @@ class Handshake:
             or "upgrade" not in tokens(headers, b"connection")
             or "websocket" not in tokens(headers, b"upgrade")
         ):
-            raise RequestError(426, "the request is not for a WebSocket")
+            raise RequestError(
+                426, "the request is not for a WebSocket", kind="websocket-not-upgrade"
+            )
         path = path_of(request.target)
         if not path_matches(path, options.mqtt_path):
-            raise RequestError(404, "the path is not mqtt_path")
+            raise RequestError(404, "the path is not mqtt_path", kind="websocket-path")
         if headers.get(b"sec-websocket-version") != [b"13"]:
             raise RequestError(
                 426, "the WebSocket version is not 13", (("Sec-WebSocket-Version", "13"),)
@@ -144,7 +149,11 @@ class Handshake:
         )
 
     def _refusal(
-        self, status: int, reason: str, headers: tuple[tuple[str, str], ...] = ()
+        self,
+        status: int,
+        reason: str,
+        headers: tuple[tuple[str, str], ...] = (),
+        kind: str = "websocket",
     ) -> Refusal:
         options = self._options
         wanted = ", ".join(options.supported_subprotocols[:1]) or "none"
@@ -165,7 +174,7 @@ class Handshake:
             lines.append("Connection: close")
         if self._first_bytes.startswith(b"HEAD "):
             body = b""
-        return Refusal("\r\n".join((*lines, "", "")).encode("latin-1") + body, reason)
+        return Refusal("\r\n".join((*lines, "", "")).encode("latin-1") + body, reason, kind)
 
 
 def _switch(key: bytes, subprotocol: str | None, deflate: DeflateAgreement | None) -> bytes:

@@ -15,15 +15,24 @@ _SUB_PATHS = "/[...]"
 
 
 class RequestError(Exception):
-    """The request is to be answered with ``status``; ``reason`` quotes nothing of it."""
+    """The request is to be answered with ``status``; ``reason`` quotes nothing of it.
+
+    ``kind`` is that of the table of causes.
+    """
 
     def __init__(
-        self, status: int, reason: str, headers: tuple[tuple[str, str], ...] = ()
+        self,
+        status: int,
+        reason: str,
+        headers: tuple[tuple[str, str], ...] = (),
+        *,
+        kind: str = "websocket",
     ) -> None:
         super().__init__(status, reason)
         self.status = status
         self.reason = reason
         self.headers = headers
+        self.kind = kind
 
 
 def elements(headers: Headers, name: bytes) -> list[str]:
@@ -74,11 +83,11 @@ def check_origin(values: list[bytes], options: WebSocketOptions) -> None:
         return
     if not values:
         if not options.allow_origin_absence:
-            raise RequestError(403, "there is no Origin header")
+            raise RequestError(403, "there is no Origin header", kind="websocket-origin")
         return
     accepted = {origin.lower().rstrip("/") for origin in options.check_origins}
     if len(values) > 1 or values[0].decode("latin-1").lower() not in accepted:
-        raise RequestError(403, "the Origin is not in check_origins")
+        raise RequestError(403, "the Origin is not in check_origins", kind="websocket-origin")
 
 
 def choose_subprotocol(headers: Headers, options: WebSocketOptions) -> str | None:
@@ -91,7 +100,9 @@ def choose_subprotocol(headers: Headers, options: WebSocketOptions) -> str | Non
         return supported[0]
     if options.fail_if_no_subprotocol:
         # [MQTT-6.0.0-3] the client has to offer it.
-        raise RequestError(400, "no supported subprotocol is offered")
+        raise RequestError(
+            400, "no supported subprotocol is offered", kind="websocket-subprotocol"
+        )
     return None
 
 

@@ -153,8 +153,11 @@ def dial() -> Iterator[Callable[..., RawClient]]:
         *,
         host: str = "127.0.0.1",
         before: bytes = b"",
+        source: str = "",
     ) -> RawClient:
-        connection = socket.create_connection((host, port), 10)
+        # An address of one's own (127.0.0.0/8 is all ours): log lines are rationed by address.
+        own = (source, 0) if source else None
+        connection = socket.create_connection((host, port), 10, own)
         try:
             if before:
                 connection.sendall(before)

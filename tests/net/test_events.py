@@ -27,7 +27,7 @@ def test_fields_for_the_json_form(world: Any) -> None:
 
 def test_a_refused_client_without_an_id(world: Any) -> None:
     peer = world.peer(world.listener())
-    peer.send(b"\xc0\x00")
+    peer.send(b"\x10\x02\x00\x00")
     assert world.log[-1]["event"] == "client_refused"
     assert world.lines()[-1] == (
         "Client <unknown> [192.0.2.7:4711] refused on tcp:default: "
