@@ -314,3 +314,36 @@ def make_key_pem() -> Callable[..., str]:
 @pytest.fixture(scope="session")
 def make_cert_pem() -> Callable[..., str]:
     return cert_pem
+
+
+@pytest.fixture(scope="session")
+def live_reactor() -> Iterator[Any]:
+    """Twisted's own reactor, run by ``settle`` only: it stands still between the calls."""
+    from twisted.internet import reactor
+
+    running: Any = reactor
+    running.startRunning(installSignalHandlers=False)
+    yield running
+    running.stop()
+    for _ in range(3):  # ends its threads
+        running.iterate(0)
+
+
+@pytest.fixture
+def settle(live_reactor: Any) -> Callable[..., Any]:
+    """Run the reactor until a Deferred or coroutine is done; its result, or its exception."""
+    from twisted.internet.defer import Deferred, ensureDeferred
+
+    def run(waited: Any, seconds: float = 10.0) -> Any:
+        results: list[Any] = []
+        deferred = waited if isinstance(waited, Deferred) else ensureDeferred(waited)
+        deferred.addBoth(results.append)
+        until = time.monotonic() + seconds
+        while not results:
+            assert time.monotonic() < until, "the Deferred did not fire in time"
+            live_reactor.iterate(0.05)
+        if hasattr(results[0], "raiseException"):
+            results[0].raiseException()
+        return results[0]
+
+    return run

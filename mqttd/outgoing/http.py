@@ -10,8 +10,10 @@ import attrs
 from treq.client import HTTPClient as TreqClient
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.python.failure import Failure
+from twisted.python.url import URL
 from twisted.web.client import Agent, ResponseNeverReceived
 from twisted.web.http_headers import Headers
+from typing_extensions import override
 
 from mqttd.config.schema.client_tls import ClientTLSOptions
 from mqttd.outgoing.endpoints import Attempt, Plain, Pool, collect
@@ -172,15 +174,7 @@ class HTTPClient:
             agent = Plain(Agent.usingEndpointFactory(self._reactor, attempt, self._pool))
             doing.text = f"the answer of {server}"
             try:
-                response = await TreqClient(agent).request(
-                    method,
-                    url,
-                    headers=sent,
-                    data=body,
-                    allow_redirects=False,
-                    unbuffered=True,
-                    reactor=self._reactor,
-                )
+                response = await self._send(agent, method, url, sent, body)
                 doing.text = f"reading the answer of {server}"
                 content = await collect(response.original, attempt, max_size)
             except ResponseNeverReceived as problem:
@@ -196,6 +190,23 @@ class HTTPClient:
             text = f"the answer of {server} is larger than {max_size} bytes"
             raise FetchError(TOO_LARGE, text)
         return HTTPAnswer(response.code, response.headers, content, url)
+
+    def _send(
+        self, agent: Any, method: str, url: str, headers: Headers, body: bytes | None
+    ) -> Deferred[Any]:
+        try:
+            sent: Deferred[Any] = TreqClient(agent).request(
+                method,
+                _AsItIs.from_text(url) if "://[" in url and url.isascii() else url,
+                headers=headers,
+                data=body,
+                allow_redirects=False,
+                unbuffered=True,
+                reactor=self._reactor,
+            )
+        except ValueError as problem:  # the host is no name, by the rules of IDNA
+            raise FetchError(BAD_URL, f"the address cannot be used: {problem}") from None
+        return sent
 
     def _explain(
         self, problem: Exception, server: str, attempt: Attempt, max_size: int
@@ -217,6 +228,14 @@ class HTTPClient:
                 f"{self._tls.path}.enable",
             )
         return self._tls
+
+
+class _AsItIs(URL):
+    """An address that is not looked at for IDNA, which takes an IPv6 address for a bad name."""
+
+    @override
+    def to_uri(self) -> _AsItIs:
+        return self
 
 
 @attrs.define

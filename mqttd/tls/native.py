@@ -45,6 +45,7 @@ _ALPN_FATAL: Final = 2
 _CB_ALERT: Final = 0x4000
 _CB_WRITE: Final = 0x08
 _NEVER_CHECK_SUBJECT: Final = 0x20
+_NO_PARTIAL_WILDCARDS: Final = 0x04
 _WANT_READ: Final = 2
 _ZERO_RETURN: Final = 6
 _HARMLESS_ALERTS: Final = frozenset({0, 90, 100})
@@ -209,10 +210,12 @@ def require_peer_certificate(context: SSL.Context, *, optional: bool) -> None:
 def expect_host(connection: SSL.Connection, host: bytes, address: bytes | None) -> None:
     """Client side: the server's certificate must name ``host``, or the packed IP ``address``.
 
-    Never by its common name (RFC 9110 section 4.3.4). Raises ``SSL.Error``.
+    Never by its common name (RFC 9110 section 4.3.4), and ``*`` is a whole label or none (RFC 9525
+    section 6.3). Raises ``SSL.Error``.
     """
     parameters = _lib.SSL_get0_param(connection._ssl)
-    _lib.X509_VERIFY_PARAM_set_hostflags(parameters, _NEVER_CHECK_SUBJECT)
+    flags = _NEVER_CHECK_SUBJECT | _NO_PARTIAL_WILDCARDS
+    _lib.X509_VERIFY_PARAM_set_hostflags(parameters, flags)
     if address is not None:
         done = _lib.X509_VERIFY_PARAM_set1_ip(parameters, address, len(address))
     else:
