@@ -325,7 +325,7 @@ def test_hostile_bytes_only_ever_raise_bad_answer(
     "body", [b"", b"<html>not found</html>", b"\x30\x80", b"\x30\x03\x0a\x01\x00", bytes(70000)]
 )
 def test_garbage(pki: Any, wall: Any, body: bytes) -> None:
-    assert cause_of(question(pki), made, wall()) == "ocsp-garbage"
+    assert cause_of(question(pki), body, wall()) == "ocsp-garbage"
 
 
 @pytest.mark.parametrize(
