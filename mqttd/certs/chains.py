@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from mqttd.certs.material import CertificateFile, Material
-from mqttd.config.errors import Finding, error, warning
+from mqttd.config.errors import Finding, error, notice, warning
 from mqttd.tls.certificates import extension_of, issued
 from mqttd.tls.peer import subject_of
 
@@ -85,8 +85,8 @@ def check_chain_complete(material: Material, *, cloud: bool) -> list[Finding]:
         cure = f"give the certificate of {_issuer(leaf)} with --chain"
     if address:
         cure += f"; it is at {address}"
-    say = error if cloud else warning
-    unless = "" if cloud else "; clients that do not have it refuse the certificate"
+    say = error if cloud else notice
+    unless = "" if cloud else "; that is right only if it is a root that clients trust"
     return [say("chain-complete", f"the issuer {_issuer(leaf)} is not in the files{unless}", cure)]
 
 

@@ -35,11 +35,13 @@ _FORMATS: Final = (
 
 @attrs.frozen
 class Outcome:
-    """What became of one rule; without findings it holds."""
+    """What became of one rule; without findings it holds, or was not ``checked``."""
 
     rule: str
     title: str
     findings: tuple[Finding, ...] = ()
+    checked: bool = True
+    """False when there is no file to check."""
 
     @property
     def ok(self) -> bool:
@@ -72,9 +74,23 @@ def check_material(
     now = datetime.datetime.now(datetime.UTC) if now is None else now
     checked = Checked(material, leaf, cloud, now)
     outcomes = [pem]
+    absent = _absent(material)
     for name, (title, rule) in RULES.items():
-        outcomes.append(Outcome(name, title, tuple(rule(checked))))
+        findings = () if name in absent else tuple(rule(checked))
+        outcomes.append(Outcome(name, title, findings, name not in absent))
     return outcomes
+
+
+def _absent(material: Material) -> set[str]:
+    """The rules there is nothing to check by."""
+    absent = set()
+    if material.key_source is None:
+        absent |= {"key-password", "key-format", "key-match"}
+    elif material.key is None:
+        absent.add("key-match")
+    if material.client_ca is None:
+        absent.add("client-ca")
+    return absent
 
 
 def _version(checked: Checked) -> list[Finding]:
