@@ -30,8 +30,9 @@ PLAIN_CAUSES: Final = table(
     ),
     _cause(
         "tls-to-plain",
-        "the client speaks TLS, and this port wants plain MQTT",
-        "let it connect to the port of an ssl listener (8883), or turn TLS off in the client",
+        "the client speaks TLS, and this port is without TLS",
+        "let it connect to the port of an ssl listener (8883) or wss listener (8084), or turn TLS "
+        "off in the client",
     ),
     _cause(
         "http-to-mqtt",

@@ -63,6 +63,16 @@ REVOCATION_CAUSES: Final = table(
         "publish a full list at the distribution point",
     ),
     _cause(
+        "crl-unknown-extension",
+        "the revocation list has a critical extension that is not known here",
+        "have the CA publish a list without it",
+    ),
+    _cause(
+        "crl-older",
+        "the revocation list is older than one seen before",
+        "find out who serves the old list; it may hide a revocation",
+    ),
+    _cause(
         "crl-garbage",
         "what the distribution point serves is no revocation list",
         "have it serve the list itself, DER or PEM; look for an error page or a login page",
@@ -119,6 +129,11 @@ REVOCATION_CAUSES: Final = table(
         "check the clocks of this machine and of the responder, and whether it gets new lists",
     ),
     _cause(
+        "ocsp-wrong-certificate",
+        "the OCSP response is about another certificate",
+        "look for a cache or proxy in front of the responder that mixes answers up",
+    ),
+    _cause(
         "ocsp-unknown",
         "the OCSP responder does not know the client's certificate",
         "have the CA tell its responder of the certificate, or check that the client's CA is the "
@@ -143,6 +158,11 @@ REVOCATION_CAUSES: Final = table(
         "revocation-busy",
         "too many clients wait to know whether their certificates are revoked",
         "see what the checkers wait for: mqttd ctl crl list, mqttd ctl ocsp list",
+    ),
+    _cause(
+        "revocation-unknown",
+        "no checker knows whether the client's certificate is revoked",
+        "see what the checkers have: mqttd ctl crl list, mqttd ctl ocsp list",
     ),
     _cause(
         "revocation-failed",

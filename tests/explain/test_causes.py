@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+import mqttd
 from mqttd.explain.causes import CAUSES, Cause, cause_of, kind_of
 from mqttd.explain.certificate_causes import VERIFY_ERRORS
 from mqttd.explain.suites import is_grease, suite_name
 from mqttd.tls.failure import ALERTS, alert_name
+
+NO_KINDS = {"certificate-revoked"}
+"""Words of that look which end no connection."""
 
 
 @pytest.mark.parametrize("cause", CAUSES.values(), ids=lambda cause: cause.kind)
@@ -68,3 +75,19 @@ def test_names_of_suites() -> None:
     assert is_grease(0x3A3A)
     assert not is_grease(0x1301)
     assert not is_grease(0x0A1A)
+
+
+def test_every_word_that_ends_a_connection_is_in_the_table() -> None:
+    """The words stand in the code as texts; only those that look like kinds are looked at."""
+    folder = Path(mqttd.__file__).parent
+    pattern = re.compile(
+        r'"((?:alert|certificate|crl|ocsp|psk|revocation|timeout|websocket|no)-[a-z-]+)"'
+    )
+    found = {
+        word
+        for part in ("net", "tls", "revocation", "psk")
+        for file in (folder / part).rglob("*.py")
+        for word in pattern.findall(file.read_text("utf-8"))
+    }
+    assert "crl-unreachable" in found
+    assert found - set(CAUSES) - NO_KINDS == set()
