@@ -104,6 +104,7 @@ class CrlCache:
         self._kept: OrderedDict[tuple[str, IssuerKey], KeptList] = OrderedDict()
         # reading lists is work for the interpreter: one thread of it leaves room for the reactor
         self._reading = DeferredLock()
+        self._writing = DeferredLock()
         self._fetching = DeferredSemaphore(_AT_ONCE)
         self._starting: Deferred[None] | None = None
         self._stopped = False
@@ -161,7 +162,7 @@ class CrlCache:
 
     async def _take_up(self, disk: DiskCache) -> None:
         try:
-            remembered = await self._in_thread(disk.notes)
+            remembered = await self._writing.run(self._in_thread, disk.notes)
             for key, about in reversed(remembered):
                 try:
                     issuer = x509.load_pem_x509_certificate(about["issuer"].encode())
@@ -236,7 +237,7 @@ class CrlCache:
 
     async def _revived(self, kept: KeptList, disk: DiskCache) -> None:
         key = _disk_key(kept.url, issuer_key(kept.issuer))
-        data = await self._reading.run(self._in_thread, disk.read, key)
+        data = await self._writing.run(self._in_thread, disk.read, key)
         if data is None:
             return
         try:
@@ -365,7 +366,7 @@ class CrlCache:
             self._log.failure("Who waits for changes of revocation lists failed.")
 
     def _in_background(self, work: Callable[..., object], *arguments: object) -> None:
-        done = self._in_thread(work, *arguments)
+        done = self._writing.run(self._in_thread, work, *arguments)
         done.addErrback(lambda failure: self._log.failure("Keeping lists failed.", failure))
 
 
