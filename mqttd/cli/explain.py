@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+from mqttd.explain.causes import CAUSES
 from mqttd.explain.reader import LONGEST, Found, Reader
 
 _SHOWN_PEERS = 5
@@ -24,7 +25,11 @@ def add_command(commands: Any) -> None:
         epilog="Exit status 0: something was recognised; 1: nothing was; 2: the file cannot be "
         "read.",
     )
-    parser.add_argument("file", metavar="FILE", help="the log or transcript; - is standard input")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "file", metavar="FILE", nargs="?", help="the log or transcript; - is standard input"
+    )
+    what.add_argument("--list", action="store_true", help="print every cause that is known")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=_run)
 
@@ -80,7 +85,19 @@ def _as_dict(found: Found) -> dict[str, object]:
     }
 
 
+def _list(*, as_json: bool) -> None:
+    causes = sorted(CAUSES.values(), key=lambda cause: cause.kind)
+    if as_json:
+        listed = [{"kind": c.kind, "cause": c.words, "cure": c.cure} for c in causes]
+        print(json.dumps(listed, indent=2))
+    else:
+        print("\n".join(f"{c.kind}\n    cause: {c.words}\n    cure: {c.cure}" for c in causes))
+
+
 def _run(options: argparse.Namespace) -> int:
+    if options.list:
+        _list(as_json=options.json)
+        return 0
     file = sys.stdin.fileno() if options.file == "-" else options.file
     try:
         with open(file, encoding="utf-8", errors="replace", closefd=options.file != "-") as stream:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mqttd.cli import main
+from mqttd.explain.causes import CAUSES
 
 TRANSCRIPT = """CONNECTED(00000003)
 verify error:num=20:unable to get local issuer certificate
@@ -70,3 +71,13 @@ def test_standard_input_of_any_bytes() -> None:
     assert done.returncode == 0
     assert b"client-says-little" in done.stdout
     assert b"\x1b" not in done.stdout
+
+
+def test_the_list_of_causes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "--list"]) == 0
+    assert "\npsk-unknown\n    cause: the client's pre-shared key id" in capsys.readouterr().out
+    assert main(["explain", "--list", "--json"]) == 0
+    kinds = [each["kind"] for each in json.loads(capsys.readouterr().out)]
+    assert kinds == sorted(CAUSES)
+    with pytest.raises(SystemExit):
+        main(["explain"])
