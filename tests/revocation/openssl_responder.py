@@ -6,6 +6,7 @@ import base64
 import contextlib
 import datetime
 import http.server
+import ssl
 import subprocess
 import threading
 from collections.abc import Callable
@@ -41,6 +42,8 @@ class Responder:
         self.options: tuple[str, ...] = ("-nmin", "60")
         self.requests: list[tuple[str, str]] = []
         """Method and path of each request."""
+        self.tls: tuple[str, str] | None = None
+        """Files of a certificate and its key: answer over https."""
         self.open = threading.Event()
         self.open.set()
         self._server: http.server.ThreadingHTTPServer | None = None
@@ -87,7 +90,8 @@ class Responder:
         """Where it listens; the server is started when this is asked for."""
         if self._server is None:
             self._server = self._listen()
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def close(self) -> None:
         """Be down."""
@@ -95,6 +99,7 @@ class Responder:
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
+            self._server = None
 
     def _listen(self) -> http.server.ThreadingHTTPServer:
         responder = self
@@ -120,11 +125,17 @@ class Responder:
                 pass
 
             def handle(self) -> None:
-                with contextlib.suppress(ConnectionError):  # who asked has gone
+                with contextlib.suppress(OSError):  # who asked has gone
                     super().handle()
 
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
+        if self.tls is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*self.tls)
+            server.socket = context.wrap_socket(
+                server.socket, server_side=True, do_handshake_on_connect=False
+            )
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         return server
 
