@@ -25,13 +25,15 @@ class OwnCertificate:
     """A certificate the broker presents or trusts.
 
     ``role`` says in words what it is there for; ``served`` whether it is a server certificate or
-    an issuer sent with one, and so counts for the listener's ``days_left``.
+    an issuer sent with one, and so counts for the listener's ``days_left``. ``file`` is where it
+    was read from, as the configuration names it; empty for text of the configuration itself.
     """
 
     listener: str
     role: str
     certificate: x509.Certificate
     served: bool = True
+    file: str = ""
 
 
 def days_left(certificate: x509.Certificate, now: float) -> int:
