@@ -14,7 +14,16 @@ from twisted.logger import ILogObserver, globalLogPublisher
 
 from mqttd.log.jsonlines import format_json
 from mqttd.log.text import format_text
-from mqttd.net.refusals import LINES, MOST_KINDS, MOST_LINES, MOST_PEERS, OTHER, WINDOW, Refusals
+from mqttd.net.refusals import (
+    LINES,
+    LOCAL_LINES,
+    MOST_KINDS,
+    MOST_LINES,
+    MOST_PEERS,
+    OTHER,
+    WINDOW,
+    Refusals,
+)
 
 
 @attrs.frozen
@@ -159,6 +168,13 @@ def test_one_ipv6_network_counts_as_one_peer(world: World) -> None:
     assert len(world.texts()) == LINES + 1
     world.clock.advance(WINDOW)
     assert world.texts() == ["3 more refused from 2001:db8:0:1::/64 within 60 s: reset 3"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+def test_tries_on_this_machine_are_shown_for_longer(world: World, host: str) -> None:
+    for _ in range(LOCAL_LINES + 1):
+        world.refuse(host)
+    assert len(world.texts()) == LOCAL_LINES
 
 
 def test_mapped_ipv4_addresses_are_ipv4_addresses(world: World) -> None:
