@@ -70,9 +70,5 @@ def _listener(listener: ListenerOptions) -> Iterator[Finding]:
 
 
 def _ssl_options(options: SslOptions, path: str) -> Iterator[Finding]:
-    if options.partial_chain != "false":
-        yield _not_yet(f"{path}.partial_chain", "partial_chain", "set it to false")
-    if options.verify_peer_ext_key_usage:
-        yield _not_yet(f"{path}.verify_peer_ext_key_usage", "verify_peer_ext_key_usage")
     if options.managed_certs:
         yield _not_yet(f"{path}.managed_certs", "managed_certs", "use keyfile and certfile")

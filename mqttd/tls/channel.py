@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 
 import attrs
 from cryptography import x509
@@ -10,9 +11,13 @@ from OpenSSL import SSL
 
 from mqttd.identity import PeerCertificate
 from mqttd.tls import native
+from mqttd.tls.client_hello import MOST as MOST_HELLO
+from mqttd.tls.client_hello import ClientHello, parse_client_hello
 from mqttd.tls.context import ServerContext
-from mqttd.tls.failure import FIRST_BYTES, TLSFailure, explain
+from mqttd.tls.failure import FIRST_BYTES, TLSFailure, alert_of, explain
+from mqttd.tls.listener_context import ListenerTLS
 from mqttd.tls.peer import describe_subject, peer_certificate
+from mqttd.tls.verdict import ACCEPT, UNDECIDED, Verdict
 
 __all__ = ["TLSChannel", "TLSFailure", "TLSInfo"]
 
@@ -59,18 +64,23 @@ class TLSChannel:
         "_failed",
         "_first",
         "_handles",
-        "_judge",
+        "_listener",
+        "_refused",
         "_rejected",
         "_server",
         "_settling",
+        "_verify_error",
+        "chain",
         "handshake_complete",
         "peer_closed",
+        "psk_asked",
         "psk_identity",
+        "verdict",
     )
 
     def __init__(
         self,
-        context: SSL.Context | ServerContext,
+        context: SSL.Context | ServerContext | ListenerTLS,
         *,
         server: bool = True,
         server_hostname: bytes | None = None,
@@ -79,25 +89,35 @@ class TLSChannel:
         with a Context that verifies, the server's certificate must have it among its
         subjectAltNames. Raises ``SSL.Error`` when OpenSSL has no memory."""
         if isinstance(context, ServerContext):
-            self._judge = context.judge
-            context = context.context
+            context = ListenerTLS(default=context)
+        if isinstance(context, ListenerTLS):
+            self._listener: ListenerTLS | None = context
+            context = context.default.context
         else:
-            self._judge = None
+            self._listener = None
         self._connection = connection = SSL.Connection(context, None)
         native.report_alerts(connection)
         self._handles = native.Handles(connection)
         self._server = server
         self._failed = False
-        self._first = b""
+        self._first = bytearray()
         self._settling = True
         self._early: list[bytes] | None = []
         self._alert_sent: int | None = None
         self._alert_received: int | None = None
         self._rejected: str | None = None
+        self._refused: x509.Certificate | None = None
+        self._verify_error: int | None = None
+        self.chain: tuple[x509.Certificate, ...] = ()
+        """The peer's verified chain, its own certificate first; empty without one."""
+        self.verdict: Verdict | None = None
+        """What the listener's judge said of the chain; None when it was not asked."""
         self.handshake_complete = False
         """True from the ``receive`` on that completed the handshake: the peer is verified."""
         self.peer_closed = False
         """True once the peer sent close_notify: all it wanted to say has been received."""
+        self.psk_asked: bytes | None = None
+        """The pre-shared key identity the peer named last; not proved: for explanations only."""
         self.psk_identity: bytes | None = None
         """The pre-shared key identity the handshake proved; None without one."""
         if server:
@@ -131,8 +151,8 @@ class TLSChannel:
         if self.handshake_complete:
             plaintext, status = native.decrypt(self._handles, self, ciphertext)
         else:
-            if len(self._first) < FIRST_BYTES:
-                self._first += bytes(ciphertext[:FIRST_BYTES])
+            if len(self._first) < MOST_HELLO:
+                self._first += ciphertext[: MOST_HELLO - len(self._first)]
             if not self._shake(ciphertext):
                 return b""
             plaintext, status = native.decrypt(self._handles, self, b"")
@@ -177,14 +197,16 @@ class TLSChannel:
         """
         if self._failed or self.handshake_complete:
             return
+        kind = "truncated"
         if not self._first:
             said = "having said nothing" if self._server else "having answered nothing"
         elif self._server and self._connection.get_state_string() != _BEFORE:
             said = "after it was sent our certificate, which it may not trust"
+            kind = "closed-after-certificate"
         else:
             said = "in the middle of the handshake"
         self._failed = True
-        raise TLSFailure("truncated", f"the peer closed the connection, {said}")
+        raise TLSFailure(kind, f"the peer closed the connection, {said}")
 
     def close(self) -> None:
         """Queue close_notify. The peer may go on sending until it answers with its own."""
@@ -209,10 +231,35 @@ class TLSChannel:
         """The peer's certificate, its chain and possession of the key proved; else None."""
         if not self.handshake_complete or native.verify_result(self._handles) != native.VERIFY_OK:
             return None
-        if not self._connection.get_context().get_verify_mode() & SSL.VERIFY_PEER:
+        if not native.asks_for_certificate(self._connection):
             return None
         certificate = self._connection.get_peer_certificate(as_cryptography=True)
         return None if certificate is None else peer_certificate(certificate)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the judge could not say at once: the peer is to be held back until it does."""
+        return self.verdict is not None and self.verdict.error == UNDECIDED
+
+    def hello(self) -> ClientHello | None:
+        """What the client offered, as far as it came; None once the handshake is complete."""
+        return parse_client_hello(bytes(self._first)) if self._server else None
+
+    def refuse(self, held: bytes, verdict: Verdict | None = None) -> bytes:
+        """What to write in place of ``held``, our last flight, to refuse a peer held back.
+
+        A client of TLS 1.2 or older is still in its handshake and takes a plain alert; with TLS
+        1.3 its handshake is over, and nothing but close_notify can be said.
+        """
+        if not self._server or not self.handshake_complete or self._failed:
+            return b""
+        if self.info().version == "TLSv1.3":
+            self.close()
+            return held + self.outgoing()
+        self._failed = True
+        native.read_ciphertext(self._handles)
+        number = alert_of(0 if verdict is None else verdict.error)
+        return bytes((21, 3, 3, 0, 2, 2, number))
 
     def _shake(self, ciphertext: bytes | bytearray | memoryview) -> bool:
         status = native.handshake(self._handles, self, ciphertext)
@@ -221,11 +268,35 @@ class TLSChannel:
         if status != native.DONE:
             raise self._fail(b"")
         self.handshake_complete = True
-        self._first = b""
+        self._settle_psk()
+        listener = self._listener
+        if listener is not None and listener.psk_only and self.psk_identity is None:
+            self.close()
+            self._failed = True
+            raise TLSFailure("psk-required", "the peer proved no pre-shared key")
+        self._first.clear()
         early, self._early = self._early, None
         for plaintext in early or ():
             self.send(plaintext)
         return True
+
+    def _settle_psk(self) -> None:
+        """Which identity counts, now that the handshake is over.
+
+        The look-up alone proves nothing: in TLS 1.3 OpenSSL asks for the key, may then pass the
+        pre-shared key over for want of a fitting suite, and completes a handshake by certificate.
+        Sessions are never resumed here, so a resumed one is a pre-shared key that was used; of
+        several offered it is the one asked for last.
+        """
+        if self._listener is None or self._listener.psk is None or self.psk_asked is None:
+            return
+        connection = self._connection
+        if connection.get_protocol_version() >= SSL.TLS1_3_VERSION:
+            proved = native.is_resumed(connection)
+        else:
+            proved = "PSK" in (connection.get_cipher_name() or "").split("-")
+        if proved:
+            self.psk_identity = self.psk_asked
 
     def _fail(self, plaintext: bytes) -> TLSFailure:
         self._early = []
@@ -233,14 +304,28 @@ class TLSChannel:
         if self._rejected is None and error != native.VERIFY_OK:
             self.rejected(error, 0, None)  # a Context without our own verification
         self._failed = True
-        return explain(
+        failure = explain(
             native.take_errors(),
-            first_bytes=self._first,
+            first_bytes=bytes(self._first[:FIRST_BYTES]),
             sent=self._alert_sent,
             received=self._alert_received,
             rejected=self._rejected,
             plaintext=plaintext,
+            psk_asked=self.psk_asked is not None and not self.handshake_complete,
+            psk_known=self._psk_is_known(),
         )
+        failure.certificate = self._refused
+        failure.verify_error = self._verify_error
+        failure.verdict = self.verdict
+        if self._rejected is not None and self.verdict is not None and self.verdict.cause:
+            failure.kind = self.verdict.cause
+        return failure
+
+    def _psk_is_known(self) -> bool:
+        listener = self._listener
+        if listener is None or listener.psk is None or self.psk_asked is None:
+            return False
+        return listener.psk.key_for(self.psk_asked) is not None
 
     # native.Observer: what OpenSSL's callbacks report during a call made above.
 
@@ -253,16 +338,49 @@ class TLSChannel:
 
     def rejected(self, error: int, depth: int, certificate: x509.Certificate | None) -> None:
         """The peer's chain does not verify."""
+        self._refused = certificate
+        self._verify_error = error
         whose = "the peer's certificate" if depth == 0 else "an issuer of the peer's certificate"
-        self._rejected = (
-            f"{whose} was refused: {native.verify_error_text(error)}"
-            f"{describe_subject(certificate)}"
-        )
+        verdict = self.verdict
+        words = native.verify_error_text(error)
+        if depth == 0 and verdict is not None and verdict.text:
+            words = verdict.text
+        self._rejected = f"{whose} was refused: {words}{describe_subject(certificate)}"
 
-    def judge(self, certificate: x509.Certificate) -> int:
-        """The verdict on a certificate whose chain is verified: the context's, if it has one."""
-        judge = self._judge
-        return native.VERIFY_OK if judge is None else judge(certificate)
+    def judge(self, chain: tuple[x509.Certificate, ...]) -> int:
+        """The verdict on a verified chain: the listener's, if it has one."""
+        self.chain = chain
+        listener = self._listener
+        if listener is None:
+            return ACCEPT
+        self.verdict = verdict = listener.verdict_on(chain)
+        return ACCEPT if verdict is None or verdict.error == UNDECIDED else verdict.error
+
+    def psk_key(self, identity: bytes, version: int) -> bytes | None:
+        """The key of an identity; of an unknown one a random key where that is to be hidden."""
+        self.psk_asked = None
+        listener = self._listener
+        if listener is None or listener.psk is None:
+            return None
+        if version >= SSL.TLS1_3_VERSION and not listener.psk_tls13:
+            return None
+        self.psk_asked = identity
+        key = listener.psk.key_for(identity)
+        return os.urandom(32) if key is None and listener.hide_identities else key
+
+    def server_name(self, name: bytes | None) -> None:
+        """Go on with the certificate and the demands of the name the client asks for."""
+        listener = self._listener
+        if listener is None or not listener.names:
+            return
+        chosen = listener.select(None if name is None else name.decode("ascii", "replace"))
+        if chosen is not listener.default:
+            native.switch_context(
+                self._connection,
+                chosen.context,
+                verify=chosen.verify_peer,
+                optional=not chosen.requires_peer_cert,
+            )
 
     def broken(self, error: BaseException) -> None:
         """A callback of ours raised: the peer is refused, the reason is ours."""

@@ -59,6 +59,24 @@ class Suites:
     older: tuple[str, ...]
     versions: tuple[str, ...]
     """The versions that have a suite, newest first."""
+    psk_tls13: bool = False
+    """Whether pre-shared keys are accepted in TLS 1.3."""
+
+    @property
+    def psk(self) -> bool:
+        """Whether a pre-shared key can be proved here: by a suite, or in TLS 1.3."""
+        return self.psk_tls13 or any(map(is_psk, self.older))
+
+    @property
+    def psk_only(self) -> bool:
+        """Whether every suite before TLS 1.3 needs a pre-shared key: then nobody is to come in
+        without one, by no version."""
+        return bool(self.older) and all(map(is_psk, self.older))
+
+    @property
+    def dhe(self) -> bool:
+        """Whether a suite with Diffie-Hellman over finite fields is among them."""
+        return any(name.startswith("DHE-") for name in self.older)
 
     @property
     def cipher_list(self) -> bytes:
@@ -95,7 +113,7 @@ def choose_suites(
     path: str,
     *,
     psk_enabled: bool = False,
-    dh_parameters: bool = False,
+    psk_tls13: bool = False,
 ) -> tuple[Suites | None, list[Finding]]:
     """Work out the suites for ``ciphers`` and ``versions`` of the section at ``path``.
 
@@ -104,7 +122,7 @@ def choose_suites(
     returned, with an error among the findings, when nothing is left.
     """
     if not names:
-        return _default(versions, path)
+        return _default(versions, path, psk_tls13=psk_tls13)
     findings: list[Finding] = []
     option = f"{path}.ciphers"
     tls13, older, unknown, weak, psk = _sort(names, psk_enabled=psk_enabled)
@@ -131,20 +149,54 @@ def choose_suites(
         findings.append(
             say(
                 option,
-                "pre-shared keys (PSK) are not supported yet, so these cipher suites are left "
-                f"out: {', '.join(psk)}",
-                "list suites without PSK" if only else "remove them",
+                "pre-shared keys are off, so these cipher suites are left out: " + ", ".join(psk),
+                "set psk_authentication { enable = true, init_file = ... }"
+                + ("" if only else ", or remove them"),
             )
         )
         if only:
             return None, findings
     suites = _fit(tls13, older, versions, option, findings)
     if suites is not None:
-        findings += _remarks(suites, path, dh_parameters=dh_parameters)
+        suites = _with_psk(suites, psk_tls13=psk_tls13)
+        findings += _psk_remarks(suites, path)
+        findings += _remarks(suites, path)
     return suites, findings
 
 
-def _default(versions: Sequence[str], path: str) -> tuple[Suites | None, list[Finding]]:
+def is_psk(name: str) -> bool:
+    """Whether a suite, by OpenSSL's name, needs a pre-shared key."""
+    return "PSK" in name.split("-")
+
+
+def _with_psk(suites: Suites, *, psk_tls13: bool) -> Suites:
+    """Put suites with SHA-256 first where pre-shared keys are used in TLS 1.3.
+
+    They are bound to SHA-256 there: under another suite OpenSSL would pass the key over.
+    """
+    if not psk_tls13 or not suites.tls13:
+        return suites
+    first = [name for name in suites.tls13 if name.endswith("SHA256")]
+    rest = [] if suites.psk_only else [name for name in suites.tls13 if name not in first]
+    return attrs.evolve(suites, tls13=(*first, *rest), psk_tls13=bool(first))
+
+
+def _psk_remarks(suites: Suites, path: str) -> list[Finding]:
+    if not suites.psk_only or not suites.tls13 or suites.psk_tls13:
+        return []
+    return [
+        warning(
+            f"{path}.versions",
+            "a client that speaks TLS 1.3 would slip past the pre-shared keys, which only older "
+            "versions ask for here: every such client is refused after its handshake",
+            'write versions = ["tlsv1.2"], or psk_authentication.tls13 = true',
+        )
+    ]
+
+
+def _default(
+    versions: Sequence[str], path: str, *, psk_tls13: bool = False
+) -> tuple[Suites | None, list[Finding]]:
     legacy = not LEGACY_VERSIONS.isdisjoint(versions)
     below_13 = any(name != "tlsv1.3" for name in versions)
     suites = Suites(
@@ -152,7 +204,7 @@ def _default(versions: Sequence[str], path: str) -> tuple[Suites | None, list[Fi
         older=(TLS12_DEFAULT + LEGACY_DEFAULT if legacy else TLS12_DEFAULT) if below_13 else (),
         versions=tuple(versions),
     )
-    return suites, _version_remarks(suites, path)
+    return _with_psk(suites, psk_tls13=psk_tls13), _version_remarks(suites, path)
 
 
 def _sort(
@@ -174,7 +226,7 @@ def _sort(
         elif _WEAK.search(known):
             weak.append(name)
         else:
-            (psk if "PSK" in known and not psk_enabled else older).append(known)
+            (psk if is_psk(known) and not psk_enabled else older).append(known)
     return tls13, older, unknown, weak, psk
 
 
@@ -257,7 +309,7 @@ def _fit(
     return Suites(tuple(tls13), tuple(older), tuple(left))
 
 
-def _remarks(suites: Suites, path: str, *, dh_parameters: bool) -> list[Finding]:
+def _remarks(suites: Suites, path: str) -> list[Finding]:
     findings = _version_remarks(suites, path)
     legacy = [name for name in suites.versions if name in LEGACY_VERSIONS]
     if legacy and not any(re.search(r"-SHA$", name) for name in suites.older):
@@ -266,15 +318,6 @@ def _remarks(suites: Suites, path: str, *, dh_parameters: bool) -> list[Finding]
                 f"{path}.ciphers",
                 f"no suite listed exists in {_all(legacy)}, which therefore cannot be negotiated",
                 f"add {LEGACY_DEFAULT[0]} and {LEGACY_DEFAULT[1]}, or drop these versions",
-            )
-        )
-    dhe = [name for name in suites.older if name.startswith("DHE-")]
-    if dhe and not dh_parameters:
-        findings.append(
-            warning(
-                f"{path}.ciphers",
-                f"without dhfile these are never negotiated: {_all(dhe)}",
-                "set dhfile, or prefer suites that begin with ECDHE",
             )
         )
     return findings

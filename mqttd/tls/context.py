@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from OpenSSL import SSL, crypto
 
 from mqttd.config.errors import ConfigurationErrors, Finding, by_severity, error, notice, warning
+from mqttd.config.schema.psk import PskAuthenticationOptions
 from mqttd.config.schema.tls import SslOptions
 from mqttd.tls import native
 from mqttd.tls.certificates import (
@@ -26,11 +27,15 @@ from mqttd.tls.certificates import (
 )
 from mqttd.tls.ciphers import Suites, choose_suites, unusable_with
 from mqttd.tls.files import FileProblem, PemSource, read_pem, resolve
+from mqttd.tls.key_usage import KeyUsages
 
 ALPN_MQTT: Final = b"mqtt"
 """What ssl listeners speak (IANA's ALPN protocol id)."""
 ALPN_HTTP: Final = b"http/1.1"
 """What wss listeners speak: WebSocket begins as HTTP/1.1 (RFC 6455)."""
+
+_FFDHE2048: Final = Path(__file__).with_name("ffdhe2048.pem")
+"""Parameters for DHE suites where no ``dhfile`` is set (RFC 7919 appendix A.1)."""
 
 _MOST_CA_NAMES: Final = 16 << 10
 """Bytes of authority names sent with a certificate request; more breaks small clients."""
@@ -40,8 +45,7 @@ _MOST_CA_NAMES: Final = 16 << 10
 class ServerContext:
     """TLS of one listener, shared by its connections and never changed; a reload makes a new one.
 
-    ``judge`` is asked for a verdict on each client certificate whose chain is verified, and
-    returns 0 or the ``X509_V_ERR_*`` number to refuse it with.
+    Several make a :class:`~mqttd.tls.listener_context.ListenerTLS`: one for each server name.
     """
 
     context: SSL.Context = attrs.field(repr=False)
@@ -52,12 +56,11 @@ class ServerContext:
     requires_peer_cert: bool
     findings: tuple[Finding, ...] = attrs.field(default=(), repr=False)
     """Warnings and notices met on the way."""
-    judge: Callable[[x509.Certificate], int] | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen
 class _Material:
-    """Everything the options name, read and parsed."""
+    """Everything the options name, read and parsed; ``dhfile`` is there when DHE suites are."""
 
     key: ServerKey
     chain: tuple[x509.Certificate, ...]
@@ -66,15 +69,32 @@ class _Material:
     dhfile: Path | None
 
 
+@attrs.frozen
+class _Wishes:
+    """What the listener adds to its options."""
+
+    alpn: bytes = ALPN_MQTT
+    psk: PskAuthenticationOptions | None = None
+    staple: Callable[[x509.Certificate], bytes] | None = None
+    has_names: bool = False
+
+
 def check_ssl_options(
-    options: SslOptions, path: str, base_dir: str | Path = ".", now: float | None = None
+    options: SslOptions,
+    path: str,
+    base_dir: str | Path = ".",
+    now: float | None = None,
+    *,
+    psk: PskAuthenticationOptions | None = None,
 ) -> list[Finding]:
     """Everything wrong or risky in ``options`` and the files it names, errors first.
 
     ``path`` is where the options stand (``listeners.ssl.default.ssl_options``), ``base_dir`` where
-    relative paths start, ``now`` epoch seconds (None: the clock). Opens files, changes nothing.
+    relative paths start, ``now`` epoch seconds (None: the clock); ``psk`` is None where pre-shared
+    keys are off. Opens files, changes nothing. Those of ``sni`` are not looked at here: see
+    :func:`mqttd.tls.listener_context.check_listener`.
     """
-    return by_severity(_prepare(options, path, base_dir, now)[2])
+    return by_severity(_prepare(options, path, base_dir, now, _Wishes(psk=psk))[2])
 
 
 def build_server_context(
@@ -83,15 +103,20 @@ def build_server_context(
     *,
     path: str = "ssl_options",
     alpn: bytes = ALPN_MQTT,
-    judge: Callable[[x509.Certificate], int] | None = None,
     now: float | None = None,
+    psk: PskAuthenticationOptions | None = None,
+    staple: Callable[[x509.Certificate], bytes] | None = None,
+    has_names: bool = False,
 ) -> ServerContext:
     """The Context for ``options``; :exc:`ConfigurationErrors` with every problem there is.
 
     ``alpn`` is the application protocol of the listener: a client that offers others only is
-    refused, one that offers none is let in. The rest is as for :func:`check_ssl_options`.
+    refused, one that offers none is let in. ``staple`` gives the OCSP response for our
+    certificate, empty when there is none; ``has_names`` says that there are certificates for
+    other server names. The rest is as for :func:`check_ssl_options`.
     """
-    material, context, findings = _prepare(options, path, base_dir, now, alpn)
+    wishes = _Wishes(alpn, psk, staple, has_names)
+    material, context, findings = _prepare(options, path, base_dir, now, wishes)
     if material is None or context is None:
         raise ConfigurationErrors(findings)
     return ServerContext(
@@ -101,7 +126,6 @@ def build_server_context(
         verify_peer=options.verify == "verify_peer",
         requires_peer_cert=options.requires_peer_cert,
         findings=tuple(by_severity(findings)),
-        judge=judge,
     )
 
 
@@ -110,15 +134,15 @@ def _prepare(
     path: str,
     base_dir: str | Path,
     now: float | None,
-    alpn: bytes = ALPN_MQTT,
+    wishes: _Wishes,
 ) -> tuple[_Material | None, SSL.Context | None, list[Finding]]:
     """Read, judge and, when nothing is wrong, build."""
     moment = datetime.datetime.fromtimestamp(time.time() if now is None else now, datetime.UTC)
-    material, findings = _read(options, path, Path(base_dir), moment)
+    material, findings = _read(options, path, Path(base_dir), moment, wishes.psk)
     if material is None or any(finding.severity == "error" for finding in findings):
         return None, None, findings
     try:
-        context = _build(options, material, alpn)
+        context = _build(options, material, wishes)
     except SSL.Error as problem:
         findings.append(_refusal(problem, path))
         return None, None, findings
@@ -126,7 +150,11 @@ def _prepare(
 
 
 def _read(
-    options: SslOptions, path: str, base_dir: Path, now: datetime.datetime
+    options: SslOptions,
+    path: str,
+    base_dir: Path,
+    now: datetime.datetime,
+    psk: PskAuthenticationOptions | None,
 ) -> tuple[_Material | None, list[Finding]]:
     findings: list[Finding] = []
 
@@ -145,12 +173,20 @@ def _read(
     authorities = _read_authorities(options, path, source_of, now, findings)
     dhfile = _read_dh(options, path, base_dir, findings)
     suites, about_suites = choose_suites(
-        options.ciphers, options.versions, path, dh_parameters=dhfile is not None
+        options.ciphers,
+        options.versions,
+        path,
+        psk_enabled=psk is not None,
+        psk_tls13=psk is not None and psk.tls13,
     )
     findings += about_suites
+    if dhfile is None and suites is not None and options.ciphers and suites.dhe:
+        dhfile = _FFDHE2048
+    findings += _check_usages(options, path)
     if key is None or not chain or suites is None:
         return None, findings
     findings += _check_suites_for_key(suites, key, path)
+    findings += _check_demands(options, suites, path)
     return _Material(key, tuple(chain), tuple(authorities), suites, dhfile), findings
 
 
@@ -241,27 +277,64 @@ def _read_dh(
     return dhfile
 
 
+def _check_usages(options: SslOptions, path: str) -> list[Finding]:
+    if options.verify_peer_ext_key_usage is None:
+        return []
+    option = f"{path}.verify_peer_ext_key_usage"
+    try:
+        KeyUsages.parse(options.verify_peer_ext_key_usage)
+    except ValueError as problem:
+        return [error(option, str(problem), 'write "clientAuth", or "OID:1.2.3"')]
+    if options.verify == "verify_none":
+        return [warning(option, "has no effect with verify = verify_none", "remove it")]
+    return []
+
+
 def _check_suites_for_key(suites: Suites, key: ServerKey, path: str) -> list[Finding]:
     kind = "RSA" if isinstance(key, rsa.RSAPrivateKey) else "EC"
     below = [name for name in suites.versions if name != "tlsv1.3"]
-    if not below or len(unusable_with(suites, kind)) < len(suites.older):
+    unusable = unusable_with(suites, kind)
+    if below and len(unusable) == len(suites.older):
+        say = warning if suites.tls13 else error
+        return [
+            say(
+                f"{path}.ciphers",
+                f"no suite listed for {', '.join(below)} fits the {kind} key of keyfile",
+                f"list suites for {'ECDHE-RSA' if kind == 'RSA' else 'ECDHE-ECDSA'}, or use the "
+                "other kind of certificate",
+            )
+        ]
+    lost = [name for name in unusable if name.startswith("RSA-PSK")]
+    if lost:
+        return [
+            warning(
+                f"{path}.ciphers",
+                f"these need an RSA key in keyfile, which holds an {kind} one: {', '.join(lost)}",
+                "use an RSA certificate, or list PSK or ECDHE-PSK suites in their place",
+            )
+        ]
+    return []
+
+
+def _check_demands(options: SslOptions, suites: Suites, path: str) -> list[Finding]:
+    """RSA-PSK is a key exchange with a certificate: its clients would be asked for one, too."""
+    lost = [name for name in suites.older if name.startswith("RSA-PSK")]
+    if not lost or not options.requires_peer_cert:
         return []
-    say = warning if suites.tls13 else error
     return [
-        say(
-            f"{path}.ciphers",
-            f"no suite listed for {', '.join(below)} fits the {kind} key of keyfile",
-            f"list suites for {'ECDHE-RSA' if kind == 'RSA' else 'ECDHE-ECDSA'}, or use the other "
-            "kind of certificate",
+        warning(
+            f"{path}.fail_if_no_peer_cert",
+            f"clients of {', '.join(lost)} are refused: they have no certificate to send",
+            "use a listener of its own for them, with verify = verify_none",
         )
     ]
 
 
-def _build(options: SslOptions, material: _Material, alpn: bytes) -> SSL.Context:
+def _build(options: SslOptions, material: _Material, wishes: _Wishes) -> SSL.Context:
     """Put a Context together. Raises ``SSL.Error`` where OpenSSL's own rules are stricter."""
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     material.suites.apply(context)
-    native.prepare_context(context, alpn=(alpn,), ffdhe=material.dhfile is not None)
+    native.prepare_context(context, alpn=(wishes.alpn,), ffdhe=material.dhfile is not None)
     if material.suites.legacy:
         native.refuse_sha1_signatures(context)
     # A resumed session skips the check of the client certificate and loses a PSK identity.
@@ -272,7 +345,7 @@ def _build(options: SslOptions, material: _Material, alpn: bytes) -> SSL.Context
         | SSL.OP_NO_COMPRESSION  # CRIME
         | SSL.OP_NO_RENEGOTIATION
     )
-    if options.honor_cipher_order:
+    if options.honor_cipher_order or material.suites.psk_tls13:
         context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE)
     context.use_certificate(material.chain[0])
     for issuer in material.chain[1:]:
@@ -281,17 +354,39 @@ def _build(options: SslOptions, material: _Material, alpn: bytes) -> SSL.Context
     context.check_privatekey()
     if material.dhfile is not None:
         context.load_tmp_dh(str(material.dhfile))
+    if wishes.psk is not None and material.suites.psk:
+        native.accept_psk(context, wishes.psk.identity_hint)
+    if wishes.staple is not None:
+        context.set_ocsp_server_callback(_stapler(wishes.staple, material.chain[0]))
+    if wishes.has_names:
+        native.watch_server_name(context)
     if options.verify == "verify_peer":
-        _trust(context, material.authorities)
+        _trust(context, material.authorities, partial=options.partial_chain != "false")
         context.set_verify_depth(options.depth)
         native.require_peer_certificate(context, optional=not options.requires_peer_cert)
     return context
 
 
-def _trust(context: SSL.Context, authorities: Sequence[x509.Certificate]) -> None:
+def _stapler(
+    staple: Callable[[x509.Certificate], bytes], certificate: x509.Certificate
+) -> Callable[[SSL.Connection, object], bytes]:
+    def give(_connection: SSL.Connection, _data: object) -> bytes:
+        try:
+            return staple(certificate)
+        except Exception:
+            return b""  # an error here would end the connection without an alert
+
+    return give
+
+
+def _trust(
+    context: SSL.Context, authorities: Sequence[x509.Certificate], *, partial: bool
+) -> None:
     store = context.get_cert_store()
     if store is None:
         raise SSL.Error("no certificate store")
+    if partial:
+        store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
     for authority in authorities:
         store.add_cert(crypto.X509.from_cryptography(authority))
     if _names_fit(authorities):

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from cryptography import x509
+
+from mqttd.tls.verdict import INVALID_PURPOSE, REVOKED, Verdict
+
 ALERTS: Final = {
     0: "close_notify",
     10: "unexpected_message",
@@ -73,6 +77,7 @@ _REASONS: Final = (
     ("peer did not return a certificate", "no-certificate", "the peer sent no certificate"),
     ("no application protocol", "alpn", "the peer offers no application protocol spoken here"),
     ("bad extension", "malformed", "the peer sent a malformed extension"),
+    ("binder does not verify", "bad-binder", "the peer's pre-shared key is another than ours"),
     ("bad signature", "bad-proof", "the peer does not own the key of its certificate"),
     ("decryption failed or bad record mac", "record", "a record was damaged or forged"),
     ("bad decrypt", "record", "a record was damaged or forged"),
@@ -80,6 +85,10 @@ _REASONS: Final = (
     ("no renegotiation", "renegotiation", "the peer asked for a renegotiation"),
 )
 """OpenSSL's reason, a stable word for it, and our words."""
+
+
+_WRONG_KEY: Final = frozenset({"record", "bad-binder", "protocol"})
+"""How a wrong pre-shared key looks: a damaged record, or in TLS 1.3 a bad binder."""
 
 
 class TLSFailure(Exception):  # noqa: N818 - a failed connection, expected and handled
@@ -109,6 +118,12 @@ class TLSFailure(Exception):  # noqa: N818 - a failed connection, expected and h
         self.alert_sent = alert_sent
         self.reasons = tuple(reasons)
         self.plaintext = plaintext
+        self.certificate: x509.Certificate | None = None
+        """The certificate of the peer's that was refused, or None."""
+        self.verify_error: int | None = None
+        """OpenSSL's ``X509_V_ERR_*`` for it."""
+        self.verdict: Verdict | None = None
+        """The judge's verdict on it, when it was asked."""
 
     def __str__(self) -> str:
         if self.alert is None:
@@ -122,6 +137,11 @@ def alert_name(number: int) -> str:
     return ALERTS.get(number, f"alert_{number}")
 
 
+def alert_of(error: int) -> int:
+    """The alert OpenSSL answers a certificate with that is refused for an ``X509_V_ERR_*``."""
+    return {REVOKED: 44, INVALID_PURPOSE: 43}.get(error, 42)
+
+
 def explain(
     reasons: Sequence[str],
     *,
@@ -130,14 +150,22 @@ def explain(
     received: int | None,
     rejected: str | None,
     plaintext: bytes = b"",
+    psk_asked: bool = False,
+    psk_known: bool = False,
 ) -> TLSFailure:
     """Put together what is known of a failure.
 
     ``first_bytes`` are what the peer began with while nothing of it was understood, else empty;
-    ``sent`` and ``received`` fatal alerts; ``rejected`` why its certificate was refused.
+    ``sent`` and ``received`` fatal alerts; ``rejected`` why its certificate was refused;
+    ``psk_asked`` whether it named a pre-shared key identity, ``psk_known`` whether that is known.
     """
     alert, ours = (received, False) if received is not None else (sent, True)
     kind, cause = _cause(reasons, first_bytes, received, rejected)
+    if psk_asked and received is None and rejected is None:
+        if not psk_known:
+            kind, cause = "psk-unknown", "the pre-shared key identity is not known"
+        elif kind in _WRONG_KEY:
+            kind, cause = "psk-wrong-key", "the pre-shared key is another than ours"
     return TLSFailure(
         kind,
         cause,

@@ -73,8 +73,14 @@ class Observer(Protocol):
     def rejected(self, error: int, depth: int, certificate: x509.Certificate | None) -> None:
         """OpenSSL found the peer's chain invalid: ``X509_V_ERR_*``, and where in the chain."""
 
-    def judge(self, certificate: x509.Certificate) -> int:
-        """The peer's own certificate, its chain verified: 0, or the error to refuse it with."""
+    def judge(self, chain: tuple[x509.Certificate, ...]) -> int:
+        """The peer's verified chain, its own first: 0, or the error to refuse it with."""
+
+    def psk_key(self, identity: bytes, version: int) -> bytes | None:
+        """The key to try for an identity the peer names under a TLS version; None: unknown."""
+
+    def server_name(self, name: bytes | None) -> None:
+        """The ClientHello is read: the server name it asks for, None without one."""
 
     def broken(self, error: BaseException) -> None:
         """A callback of ours raised; the handshake was refused."""
@@ -85,6 +91,7 @@ class _Thread(threading.local):
 
     def __init__(self) -> None:
         self.current: Observer | None = None
+        self.chain: list[x509.Certificate | None] = []
         self.buffer: Any = _ffi.new("char[]", _BUFFER_SIZE) if _ffi is not None else None
 
 
@@ -121,15 +128,21 @@ def _verify(ok: int, store: Any) -> int:
     if observer is None:
         return 0  # nobody to answer for this peer: refuse
     depth = _lib.X509_STORE_CTX_get_error_depth(store)
+    certificate = _current_certificate(store)
     if not ok:
-        error = _lib.X509_STORE_CTX_get_error(store)
-        observer.rejected(error, depth, _current_certificate(store))
+        observer.rejected(_lib.X509_STORE_CTX_get_error(store), depth, certificate)
         return 0  # keeps OpenSSL's own error, and so the right alert
+    # Called for the root first and the peer's own certificate last, each with a good signature.
+    chain = _thread.chain
+    if not chain or len(chain) <= depth:
+        chain[:] = [None] * (depth + 1)
+    chain[depth] = certificate
     if depth == 0:
-        certificate = _current_certificate(store)
+        whole = tuple(each for each in chain if each is not None)
         # A certificate only OpenSSL can read cannot be checked further, nor be an identity.
         unreadable = _lib.X509_V_ERR_CERT_REJECTED
-        verdict = unreadable if certificate is None else observer.judge(certificate)
+        verdict = observer.judge(whole) if len(whole) == len(chain) else unreadable
+        chain.clear()
         if verdict != VERIFY_OK:
             _lib.X509_STORE_CTX_set_error(store, verdict)
             observer.rejected(verdict, depth, certificate)
@@ -170,6 +183,86 @@ def _select_alpn(
 
 
 _alpn_handles: dict[tuple[bytes, ...], Any] = {}
+
+
+@_callback("unsigned int(*)(SSL*, const char*, unsigned char*, unsigned int)", error=0)
+def _psk(ssl: Any, identity: Any, out: Any, most: int) -> int:
+    """TLS 1.2 and older, and in TLS 1.3 for each identity offered (with SHA-256)."""
+    observer = _thread.current
+    if observer is None:
+        return 0
+    key = observer.psk_key(_ffi.string(identity), _lib.SSL_version(ssl))
+    if not key or len(key) > most:
+        return 0  # alert 115, unknown_psk_identity (RFC 4279); TLS 1.3 goes on without
+    _ffi.memmove(out, key, len(key))
+    return len(key)
+
+
+_client_key: tuple[bytes, bytes] = (b"", b"")
+
+
+@_callback(
+    "unsigned int(*)(SSL*, const char*, char*, unsigned int, unsigned char*, unsigned int)",
+    error=0,
+)
+def _psk_client(_ssl: Any, _hint: Any, identity: Any, most: int, out: Any, most_key: int) -> int:
+    name, key = _client_key
+    if len(name) >= most or len(key) > most_key:
+        return 0
+    _ffi.memmove(identity, name + b"\0", len(name) + 1)
+    _ffi.memmove(out, key, len(key))
+    return len(key)
+
+
+def accept_psk(context: SSL.Context, hint: str | None) -> None:
+    """Let the peer prove a pre-shared key, on a Context not used so far. Raises ``SSL.Error``."""
+    _lib.SSL_CTX_set_psk_server_callback(context._context, _psk)
+    text = None if hint is None else hint.encode()
+    if text and _lib.SSL_CTX_use_psk_identity_hint(context._context, text) != 1:
+        raise SSL.Error(take_errors())
+
+
+def offer_psk(context: SSL.Context, identity: bytes, key: bytes) -> None:
+    """Client side, for the self-test: prove this key, the same on every such Context."""
+    global _client_key  # noqa: PLW0603 - the callback is static
+    _client_key = (identity, key)
+    _lib.SSL_CTX_set_psk_client_callback(context._context, _psk_client)
+
+
+def watch_server_name(context: SSL.Context) -> None:
+    """Tell the observer of the server name each ClientHello asks for."""
+
+    def asked(connection: SSL.Connection) -> None:
+        observer = _thread.current
+        if observer is not None:
+            observer.server_name(connection.get_servername())
+
+    context.set_tlsext_servername_callback(asked)
+
+
+def switch_context(
+    connection: SSL.Connection, context: SSL.Context, *, verify: bool, optional: bool
+) -> None:
+    """Go on with another Context, while the observer is told of the server name.
+
+    OpenSSL takes certificate, authorities and stapling from it, but not whether the peer is asked
+    for a certificate, nor versions and pre-shared keys.
+    """
+    connection.set_context(context)
+    mode = SSL.VERIFY_NONE
+    if verify:
+        mode = SSL.VERIFY_PEER | (0 if optional else SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
+    _lib.SSL_set_verify(connection._ssl, mode, _verify)
+
+
+def asks_for_certificate(connection: SSL.Connection) -> bool:
+    """Whether the peer is asked for a certificate."""
+    return bool(_lib.SSL_get_verify_mode(connection._ssl) & SSL.VERIFY_PEER)
+
+
+def is_resumed(connection: SSL.Connection) -> bool:
+    """Whether the handshake rests on a session or key from before it: in TLS 1.3 a proven PSK."""
+    return bool(_lib.SSL_session_reused(connection._ssl) == 1)
 
 
 def prepare_context(
@@ -246,6 +339,7 @@ def handshake(
 ) -> int:
     """Take bytes from the network and go as far in the handshake as they allow."""
     _thread.current = observer
+    _thread.chain.clear()
     try:
         _lib.ERR_clear_error()  # what others left behind would be taken for this peer's fault
         if ciphertext:
@@ -369,6 +463,11 @@ def verify_error_text(error: int) -> str:
     return text.decode("ascii", "replace")
 
 
+def binding() -> Any:
+    """What pyOpenSSL is bound to, for the self-test; None when it no longer shows it."""
+    return None if _ffi is None else _lib
+
+
 def take_errors() -> list[str]:
     """Empty OpenSSL's error queue of this thread and return the reasons, oldest first."""
     reasons = []
@@ -383,64 +482,3 @@ def _status(ssl: Any, result: int) -> int:
     if code == _WANT_READ:
         return WANT
     return CLOSED if code == _ZERO_RETURN else FAILED
-
-
-_NEEDED: Final = {
-    "naming key exchange groups": ["SSL_CTX_set1_curves_list"],
-    "naming signature algorithms": ["SSL_CTX_set1_sigalgs_list"],
-    "releasing idle buffers": ["SSL_MODE_RELEASE_BUFFERS"],
-    "telling which alert was sent": ["SSL_set_info_callback"],
-    "refusing an ALPN offer": ["SSL_CTX_set_alpn_select_cb"],
-    "choosing the alert for a refused certificate": [
-        "SSL_CTX_set_verify",
-        "SSL_get_verify_result",
-        "X509_STORE_CTX_get_current_cert",
-        "X509_STORE_CTX_get_error",
-        "X509_STORE_CTX_get_error_depth",
-        "X509_STORE_CTX_set_error",
-        "X509_V_ERR_CERT_REJECTED",
-        "X509_up_ref",
-        "X509_verify_cert_error_string",
-    ],
-    "checking a server's name": [
-        "SSL_get0_param",
-        "X509_VERIFY_PARAM_set1_host",
-        "X509_VERIFY_PARAM_set1_ip",
-        "X509_VERIFY_PARAM_set_hostflags",
-    ],
-    "reading and writing records": [
-        "BIO_new",
-        "BIO_read",
-        "BIO_s_mem",
-        "BIO_write",
-        "ERR_clear_error",
-        "ERR_get_error",
-        "ERR_reason_error_string",
-        "SSL_do_handshake",
-        "SSL_get_error",
-        "SSL_read",
-        "SSL_set_bio",
-        "SSL_shutdown",
-        "SSL_write",
-    ],
-}
-
-
-def missing(library: object = _lib) -> list[str]:
-    """Say in plain words what the binding ``library`` cannot do for us; [] when all is well."""
-    if library is None or _ffi is None:
-        return ["pyOpenSSL no longer shows its binding (SSL._lib, SSL._ffi)"]
-    lacks = [
-        f"{purpose} ({', '.join(gone)})"
-        for purpose, names in _NEEDED.items()
-        if (gone := [name for name in names if not hasattr(library, name)])
-    ]
-    if not hasattr(crypto.X509, "_from_raw_x509_ptr"):
-        lacks.append("reading a certificate in a callback (X509._from_raw_x509_ptr)")
-    context = SSL.Context(SSL.TLS_METHOD)
-    if not hasattr(context, "_context"):
-        lacks.append("reaching the Context itself (Context._context)")
-    connection = SSL.Connection(context, None)
-    if gone := [n for n in ("_ssl", "_into_ssl", "_from_ssl") if not hasattr(connection, n)]:
-        lacks.append(f"reaching a Connection itself ({', '.join(gone)})")
-    return lacks

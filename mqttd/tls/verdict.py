@@ -12,6 +12,12 @@ ACCEPT: Final = 0
 """``X509_V_OK``."""
 UNDECIDED: Final = -1
 """Nothing in memory: the gate holds the connection and asks."""
+REVOKED: Final = 23
+"""``X509_V_ERR_CERT_REVOKED``: alert 44, certificate_revoked."""
+INVALID_PURPOSE: Final = 26
+"""``X509_V_ERR_INVALID_PURPOSE``: alert 43, unsupported_certificate."""
+REJECTED: Final = 28
+"""``X509_V_ERR_CERT_REJECTED``: alert 42, bad_certificate."""
 
 
 @attrs.frozen

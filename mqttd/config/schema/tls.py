@@ -214,10 +214,15 @@ class SslOptions:
     partial_chain: str = option(
         Kind("false or a rule", _parse_partial_chain),
         "false",
-        "Accept chains that end in an intermediate of ``cacertfile``. Not supported yet.",
+        """Accept chains that end in an intermediate of ``cacertfile``: it stands for its root. Every
+        value but ``false`` means this for all of them.""",
     )
     verify_peer_ext_key_usage: str | None = option(
-        TEXT, None, "Extended key usages a client certificate must have. Not supported yet."
+        TEXT,
+        None,
+        """Extended key usages a client certificate must have, all of them, with commas between:
+        ``clientAuth``, ``serverAuth``, ``codeSigning``, ``emailProtection``, ``timeStamping``,
+        ``ocspSigning`` or ``OID:1.2.3``.""",
     )
     managed_certs: Any = option(
         RAW, None, "Certificates from EMQX's certificate store. Not supported yet."
