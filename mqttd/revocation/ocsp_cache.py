@@ -17,9 +17,6 @@ from mqttd.revocation.ocsp_message import SKEW, Answer
 CAPACITY: Final = 50_000
 """Certificates whose status is remembered, for one listener."""
 
-IN_USE: Final = 24 * 3600.0
-"""Seconds after its last use for which an answer is kept fresh."""
-
 _ASK_AGAIN: Final = 0.75
 """The part of an answer's life after which it is asked for again."""
 _FIRST_WAIT: Final = 1.0
@@ -120,15 +117,15 @@ class OcspCache:
         self._put(key, entry)
         return self._again(key, entry, now)
 
-    def due(self, now: float, most: int) -> Iterator[tuple[bytes, Entry]]:
-        """Up to ``most`` certificates in use whose answers are to be asked for again."""
+    def due(self, now: float, most: int, since: float) -> Iterator[tuple[bytes, Entry]]:
+        """Up to ``most`` certificates, used since a moment, that are to be asked about again."""
         while self._plan and most > 0 and self._plan[0][0] <= now:
             moment, key = heapq.heappop(self._plan)
             entry = self._entries.get(key)
             if entry is None or entry.due != moment:
                 continue  # dropped, or planned anew
             entry.due = 0.0
-            if now - entry.used <= IN_USE:
+            if entry.used >= since:
                 most -= 1
                 yield key, entry
 

@@ -21,7 +21,7 @@ from mqttd.interfaces import REVOKED, UNKNOWN, IRevocationChecker, PluginContext
 from mqttd.outgoing.http import HTTPClient
 from mqttd.outgoing.tls import build_client_tls
 from mqttd.revocation.ocsp_cache import CAPACITY, OcspCache
-from mqttd.revocation.ocsp_complaints import Complaints
+from mqttd.revocation.ocsp_complaints import OUTAGES, Complaints
 from mqttd.revocation.ocsp_fetch import Fetcher, ask, short_url
 from mqttd.revocation.ocsp_message import (
     NONCE_LENGTH,
@@ -38,6 +38,9 @@ _IN_BACKGROUND: Final = 10
 """Of these, requests that no client waits for."""
 _TICK: Final = 1.0
 """Seconds between two looks at what has to be asked again."""
+_ROLL_CALL: Final = 3600.0
+"""Seconds between two roll calls: who listens for changes looks at each live session, and those
+that asks for are in use. What no session used since the last but one is not asked about again."""
 _TELL_AFTER: Final = 0.1
 """Seconds in which changes are gathered before live sessions are looked at."""
 
@@ -81,6 +84,8 @@ class OcspChecker:
         self._slots = DeferredSemaphore(_AT_ONCE)
         self._background = 0
         self._listeners: list[Callable[[], object]] = []
+        self._outage = False
+        self._roll_calls = (wall(), wall())
         self._tick_call: IDelayedCall | None = None
         self._tell_call: IDelayedCall | None = None
         self._complaints = Complaints(clock, soft=options.mode == "soft")
@@ -104,7 +109,8 @@ class OcspChecker:
         return await waiter
 
     def on_change(self, changed: Callable[[], object]) -> None:
-        """See IRevocationChecker: called when a certificate turned out to be revoked."""
+        """See IRevocationChecker: called when a certificate turned out to be revoked, and every
+        hour to learn which ones live sessions still use."""
         self._listeners.append(changed)
 
     def start(self) -> None:
@@ -165,10 +171,12 @@ class OcspChecker:
                 raise BadAnswer("ocsp-unknown", "does not know this certificate")
         except BadAnswer as problem:
             text = f"the OCSP responder {place} {problem.text}" if url else problem.text
+            self._outage = problem.cause in OUTAGES
             self._complaints.add(place, problem)
             allow = self._options.mode == "soft"
             status = RevocationStatus(UNKNOWN, problem.cause, text, allow)
             return self._cache.failed(key, certificate, issuer, status, self._wall())
+        self._outage = False
         self._complaints.answered(place)
         text = f"{answer.text}, says the OCSP responder {place}"
         status = self._cache.answered(key, certificate, issuer, answer, text, self._wall())
@@ -201,7 +209,13 @@ class OcspChecker:
 
     def _tick(self) -> None:
         self._tick_call = self._clock.callLater(_TICK, self._tick)
-        for key, entry in self._cache.due(self._wall(), _IN_BACKGROUND - self._background):
+        now = self._wall()
+        # During an outage a look at all sessions would end those whose answers cannot be renewed.
+        if now - self._roll_calls[1] >= _ROLL_CALL and not self._outage and len(self._cache):
+            self._roll_calls = (self._roll_calls[1], now)
+            self._tell_soon()
+        most = _IN_BACKGROUND - self._background
+        for key, entry in self._cache.due(now, most, self._roll_calls[0]):
             if key not in self._asking:
                 self._begin(key, entry.certificate, entry.issuer, None)
 

@@ -10,6 +10,9 @@ from twisted.logger import Logger
 
 from mqttd.revocation.ocsp_message import BadAnswer
 
+OUTAGES: Final = frozenset({"ocsp-unreachable", "ocsp-timeout", "ocsp-try-later"})
+"""Causes that go by themselves when the responder is back."""
+
 _QUIET: Final = 60.0
 """Seconds between two lines about one responder and cause."""
 _MOST: Final = 100
@@ -58,7 +61,7 @@ class Complaints:
 
     def answered(self, place: str) -> None:
         """The responder answered: say so if it was complained of."""
-        gone = [key for key in self._said if key[0] == place and key[1] in _OUTAGES]
+        gone = [key for key in self._said if key[0] == place and key[1] in OUTAGES]
         for key in gone:
             del self._said[key]
         if gone:
@@ -67,6 +70,3 @@ class Complaints:
                 event="ocsp_client_recovered",
                 place=place,
             )
-
-
-_OUTAGES: Final = frozenset({"ocsp-unreachable", "ocsp-timeout", "ocsp-try-later"})

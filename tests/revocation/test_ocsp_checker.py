@@ -454,15 +454,40 @@ def test_an_outage_does_not_shorten_an_answer(world: World) -> None:
     assert world.changes == 0
 
 
-def test_what_nobody_uses_is_not_asked_for_for_ever(world: World) -> None:
-    world.new(cache=HOUR * 10)
-    world.responder.options = ("-ndays", "7")
+def test_a_session_that_lives_for_a_week_is_asked_about_all_the_time(world: World) -> None:
+    world.responder.options = ("-ndays", "30")
     world.status()
-    world.pass_time(3 * 24 * HOUR, 3 * 24 * 4)
+    # What looks at live sessions when something changed asks what is known of each.
+    world.checker.on_change(world.known)
+    world.pass_time(7 * 24 * HOUR, 7 * 24 * 30)
+    assert world.known() == "good"
+    before = world.changes
+    world.responder.revoke(world.pki.client_ec.cert)
+    world.pass_time(HOUR, 60)
+    assert world.changes > before
+    assert world.known() == "revoked"
+
+
+def test_what_nobody_uses_is_not_asked_for_for_ever(world: World) -> None:
+    world.responder.options = ("-ndays", "30")
+    world.status()
+    world.pass_time(4 * HOUR, 4 * 30)
     asked = world.requests
-    assert 2 <= asked <= 5
-    world.pass_time(3 * 24 * HOUR, 3 * 24 * 4)
+    assert 2 <= asked <= 4
+    world.pass_time(48 * HOUR, 48 * 30)
     assert world.requests == asked
+
+
+def test_live_sessions_are_not_looked_at_during_an_outage(world: World) -> None:
+    world.status()
+    world.fetcher.down = "unreachable"
+    world.pass_time(5 * HOUR, 5 * 60)
+    assert world.changes == 0
+    world.fetcher.down = ""
+    world.responder.options = ("-ndays", "1")
+    world.pass_time(HOUR, 60)
+    assert world.changes == 1
+    assert world.known() == "good"
 
 
 def test_few_requests_at_a_time_in_the_background(world: World) -> None:
