@@ -311,9 +311,7 @@ class _Reader:
 
     def _suites(self) -> Suites | None:
         options = self._options
-        suites, found = choose_suites(
-            options.ciphers, options.versions, self._path, dh_parameters=True
-        )
+        suites, found = choose_suites(options.ciphers, options.versions, self._path)
         # Its words on old versions are about a listener and its clients.
         versions = f"{self._path}.versions"
         self._findings += [finding for finding in found if finding.path != versions]
