@@ -92,11 +92,14 @@ class CrlServer:
         self.asked: list[str] = []
         self.open = threading.Event()
         self.open.set()
+        self._news = threading.Condition()
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                outer.asked.append(self.path)
+                with outer._news:
+                    outer.asked.append(self.path)
+                    outer._news.notify_all()
                 outer.open.wait(20)
                 page = outer.pages.get(self.path, (404, b"nothing here"))
                 if callable(page):
@@ -119,6 +122,12 @@ class CrlServer:
 
     def url(self, path: str = "/ca.crl") -> str:
         return f"http://127.0.0.1:{self.port}{path}"
+
+    def asked_again(self, path: str) -> None:
+        """Wait for one more request for a path."""
+        before = self.asked.count(path)
+        with self._news:
+            assert self._news.wait_for(lambda: self.asked.count(path) > before, 20)
 
     def stop(self) -> None:
         self.open.set()
