@@ -23,6 +23,7 @@ from mqttd.net.wire import write_now
 from mqttd.net.write_buffer import WriteBuffer
 from mqttd.packets.reason_codes import ReasonCode
 from mqttd.tls.channel import TLSFailure
+from mqttd.tls.verdict import Verdict
 
 if TYPE_CHECKING:
     from mqttd.broker.connection import Connection
@@ -58,6 +59,8 @@ class NetworkConnection(TwistedProtocol):
         self.mqtt: Connection | None = None
         self.deadline = math.inf
         self._stage: Stage = self._discard
+        self.expires = math.inf
+        """When the client's certificate ends, in seconds since the epoch."""
         self.ended = ""
         """How it ended, as a word for counters; empty while it has not."""
         self._late = "timeout"
@@ -116,10 +119,12 @@ class NetworkConnection(TwistedProtocol):
         if self._buffer is not None:
             self._buffer.clear()
         try:
+            if self._tls is not None:
+                self._tls.leave()
             if self.mqtt is not None:
                 self.factory.turn.touch()
                 self.mqtt.connection_lost(self.factory.now())
-                self.ended = self.mqtt.ended
+                self.ended = self.ended or self.mqtt.ended
             elif not self._closing:
                 self._lost_early(reset=reason.check(ConnectionLost) is not None)
         finally:
@@ -191,9 +196,23 @@ class NetworkConnection(TwistedProtocol):
             self._tls.handshake, self.factory.options.ssl_options.handshake_timeout, "timeout-tls"
         )
 
+    def tls_waits(self, stage: Stage) -> None:
+        """The gate holds the client back."""
+        self._enter(stage, self.factory.gate_timeout, "timeout-gate")
+
+    def tls_refused(self, verdict: Verdict) -> None:
+        """The gate does not let the client in; it has been told as far as that can be."""
+        self._give_up(verdict.cause, verdict.text)
+
+    def tls_goes_on(self, data: bytes) -> None:
+        """What came while the gate held the client back."""
+        self._stage(data)
+
     def tls_ready(self, records: Stage) -> None:
         """The handshake is done: ``records`` takes what the socket brings from here on."""
         self._stage = records
+        if self.peer.certificate is not None:
+            self.expires = self.peer.certificate.not_after
         self._start_websocket()
 
     def tls_failed(self, failure: TLSFailure) -> None:
@@ -205,7 +224,11 @@ class NetworkConnection(TwistedProtocol):
             self.mqtt.connection_lost(self.factory.now(), f"TLS failed: {failure}")
             self._shut(linger=False)
         else:
-            self._give_up(failure.kind, str(failure), failure)
+            verdict = failure.verdict
+            if verdict is not None and verdict.error:
+                self._give_up(verdict.cause, verdict.text, failure)
+            else:
+                self._give_up(failure.kind, failure.cause, failure)
 
     def tls_closed(self) -> None:
         """close_notify came: what this turn still answers goes out, then ours, then the end."""
@@ -379,7 +402,7 @@ class NetworkConnection(TwistedProtocol):
                 self.transport.abortConnection()
             elif self.mqtt is not None:
                 self.mqtt.close(ReasonCode.KEEP_ALIVE_TIMEOUT, "the WebSocket was idle")
-            else:
+            elif self._tls is None or not self._tls.late():
                 self._give_up(self._late)
             return
         assert self._buffer is not None
@@ -398,6 +421,27 @@ class NetworkConnection(TwistedProtocol):
         """The peer got no further than the stages before MQTT."""
         self.factory.refused(self, kind, text, failure)
         self._shut(linger=True)
+
+    def cut(self, code: ReasonCode, text: str, kind: str) -> None:
+        """End the connection from our side, in whatever stage it is.
+
+        MQTT 5 clients are told ``code`` and ``text``; ``kind`` is for counters. Its Will follows
+        the rules of a connection that the server ends.
+        """
+        if self._closing:
+            return
+        self.factory.turn.touch()
+        if self.mqtt is None:
+            self._give_up(kind, text)
+        else:
+            self.ended = kind
+            self.factory.broker.now = self.factory.now()
+            self.mqtt.close(code, text)
+
+    @property
+    def closing(self) -> bool:
+        """Whether the end has begun."""
+        return self._closing
 
     def fail(self) -> None:
         """An error of our own is being handled: it ends this connection and no other."""

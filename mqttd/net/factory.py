@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -21,13 +23,18 @@ from mqttd.identity import PeerInfo
 from mqttd.log.lines import new_connection
 from mqttd.net.access_rules import parse_access_rules
 from mqttd.net.connection import NetworkConnection
+from mqttd.net.credentials import EXPIRED
+from mqttd.net.cuts import Cuts
+from mqttd.net.gate import GATE_TIMEOUT, Gate
 from mqttd.net.mountpoint import render_mountpoint
 from mqttd.net.rate import ConnectionRate
 from mqttd.net.refusals import OTHER, Refusals
 from mqttd.net.turn import Turn
 from mqttd.packets.decode import Packet
+from mqttd.packets.reason_codes import ReasonCode
 from mqttd.tls.channel import TLSFailure
 from mqttd.tls.context import ServerContext
+from mqttd.tls.listener_context import ListenerTLS
 
 if TYPE_CHECKING:
     from mqttd.broker.connection import Connection
@@ -52,10 +59,11 @@ class ListenerFactory(ServerFactory):
         limits: Limits,
         turn: Turn,
         reactor: IReactorTime,
-        tls_context: ServerContext | None,
+        tls: ListenerTLS | ServerContext | None,
         trace: Callable[[PeerInfo], Callable[[str, Packet], None] | None] = lambda _peer: None,
         *,
         refusals: Refusals | None = None,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.id = options.id
         self.options = options
@@ -69,19 +77,28 @@ class ListenerFactory(ServerFactory):
         self.shutdown_counts: Counter[str] = Counter()
         """How many connections ended, by a word for how; bounded."""
         self.refusals = refusals or Refusals(reactor)
+        self.gate = Gate()
+        self.gate_timeout = GATE_TIMEOUT
+        """Seconds a client may wait for a verdict: the checkers' own limits and a little more."""
+        self.generation = 0
+        """One more whenever credentials changed; see :class:`LiveTrust`."""
+        self._wall_clock = wall_clock
+        self._cuts = Cuts()
         self._emptied: Deferred[None] | None = None
         self._rate = _rate(options)
-        self.configure_with(options, limits, tls_context)
+        self.configure_with(options, limits, tls)
 
     def configure_with(
-        self, options: ListenerOptions, limits: Limits, tls_context: ServerContext | None
+        self, options: ListenerOptions, limits: Limits, tls: ListenerTLS | ServerContext | None
     ) -> None:
         """What connections that come from now on follow; those that are there keep theirs."""
         if options.max_conn_rate != self.options.max_conn_rate:
             self._rate = _rate(options)
         self.options = options
         self.limits = limits
-        self.tls_context = tls_context
+        self.tls_context = ListenerTLS(tls) if isinstance(tls, ServerContext) else tls
+        ssl = options.ssl_options
+        self.live_enforcement = ssl is not None and ssl.live_enforcement
         self.access_rules = parse_access_rules(options.access_rules)
         # Two buffers, here and in the transport, each with the watermark and one message more.
         self.crowd = 2 * (options.tcp_options.high_watermark + limits.max_packet_size)
@@ -167,16 +184,11 @@ class ListenerFactory(ServerFactory):
         ``kind`` is that of the cause table, ``text`` what is known beyond it, ``failure`` that
         of TLS where it is the cause.
         """
-        tls = connection.tls
-        self.refusals.refused(
-            listener=self.id,
-            peer=connection.peer.peer,
-            kind=kind,
-            text=text,
-            certificate=None if tls is None else tls.refused_certificate(),
-            alert=None if failure is None else failure.alert,
-            alert_sent=failure is not None and failure.alert_sent,
-        )
+        facts: dict[str, Any] = {}
+        if connection.tls is not None:
+            facts = connection.tls.facts(failure)
+        peer = connection.peer.peer
+        self.refusals.refused(listener=self.id, peer=peer, kind=kind, text=text, **facts)
         connection.ended = kind
 
     def count(self, reason: str) -> None:
@@ -204,10 +216,22 @@ class ListenerFactory(ServerFactory):
         return connection
 
     def sweep(self, now: float) -> None:
-        """Look at every connection's deadline."""
+        """Look at every connection's deadline, and whether its certificate has ended."""
+        today = self._wall_clock() if self.live_enforcement else -math.inf
         for connection in list(self.connections):
             try:
                 connection.check_deadline(now)
+                if connection.expires <= today:
+                    self._cuts.cut(connection, EXPIRED)
+            except Exception:
+                connection.fail()
+        self._cuts.finish()
+
+    def cut(self, reason: str) -> None:
+        """End every connection; MQTT 5 clients are told 0x98, Administrative action."""
+        for connection in list(self.connections):
+            try:
+                connection.cut(ReasonCode.ADMINISTRATIVE_ACTION, reason, "stopping")
             except Exception:
                 connection.fail()
 
