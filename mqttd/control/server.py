@@ -11,10 +11,12 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IReactorUNIX
 from twisted.logger import Logger
 from twisted.web.server import Site
 from typing_extensions import override
 
+from mqttd.config.load import Loaded
 from mqttd.control.api import Api, ControlRequest
 from mqttd.control.ports import Control
 
@@ -24,6 +26,14 @@ LONGEST_PATH: Final = 107
 """Bytes of a Unix socket's path on Linux (unix(7))."""
 _IDLE_TIME: Final = 60.0
 """Seconds an idle connection is kept."""
+
+
+def control_server(control: Control, loaded: Loaded, reactor: Any) -> ControlServer:
+    """The server the configuration asks for; without a socket where it asks for none."""
+    options = loaded.configuration.control
+    enabled = options.enable and IReactorUNIX.providedBy(reactor)
+    path = (loaded.base_dir / options.socket).absolute() if enabled else None
+    return ControlServer(control, path, reactor)
 
 
 class SocketProblem(Exception):  # noqa: N818 - becomes a line of the log
@@ -41,12 +51,12 @@ class ControlSite(Site):
 
 
 class ControlServer:
-    """Serves ``control`` on a socket at ``path`` from start to stop."""
+    """Serves ``control`` on a socket at ``path`` from start to stop; None: nowhere."""
 
     _log = Logger()
 
-    def __init__(self, control: Control, path: str | Path, reactor: Any) -> None:
-        self.path = Path(path).absolute()
+    def __init__(self, control: Control, path: Path | None, reactor: Any) -> None:
+        self.path = path
         self._control = control
         self._reactor = reactor
         self._port: Any = None
@@ -59,19 +69,18 @@ class ControlServer:
     def start(self) -> None:
         """Open the socket. When that is not possible a line says why: the broker itself does not
         need it."""
-        if self._port is not None:
+        path = self.path
+        if self._port is not None or path is None:
             return
         try:
-            self._prepare()
-            self._port = self._listen()
+            _prepare(path)
+            self._port = self._listen(path)
         except SocketProblem as problem:
             self._log.error(
                 "no control socket: {problem}", event="control_failed", problem=str(problem)
             )
         else:
-            self._log.info(
-                "control socket at {path}", event="control_started", path=str(self.path)
-            )
+            self._log.info("control socket at {path}", event="control_started", path=str(path))
 
     def stop(self) -> Deferred[None]:
         """Close the socket and remove its file."""
@@ -80,43 +89,43 @@ class ControlServer:
             return succeed(None)
         return maybeDeferred(port.stopListening)
 
-    def _listen(self) -> Any:
+    def _listen(self, path: Path) -> Any:
         site = ControlSite(Api(self._control), timeout=_IDLE_TIME, requestFactory=ControlRequest)
         site.displayTracebacks = False
         before = os.umask(0o777 & ~MODE)  # bind(2) makes the file: never with another mode
         try:
-            return self._reactor.listenUNIX(str(self.path), site, mode=MODE)
+            return self._reactor.listenUNIX(str(path), site, mode=MODE)
         except CannotListenError as problem:
             reason = getattr(problem.socketError, "strerror", None) or problem.socketError
-            raise SocketProblem(f"{self.path}: {reason}") from None
+            raise SocketProblem(f"{path}: {reason}") from None
         finally:
             os.umask(before)
 
-    def _prepare(self) -> None:
-        """Make the directory, remove what a broker that is no more left. Raises SocketProblem."""
-        path = self.path
-        if len(os.fsencode(path)) > LONGEST_PATH:
-            raise SocketProblem(
-                f"{path} is longer than {LONGEST_PATH} bytes [set control.socket to another path]"
-            )
-        try:
-            _make_directory(path.parent)
-            status = path.lstat()
-        except FileNotFoundError:
-            return
-        except OSError as problem:
-            raise SocketProblem(f"{problem.filename}: {problem.strerror}") from None
-        if not stat.S_ISSOCK(status.st_mode):
-            raise SocketProblem(f"{path} is there and is no socket [move it away]")
-        if _answers(path):
-            raise SocketProblem(
-                f"another process listens on {path} [stop it, or set control.socket to another "
-                "path for one of the two]"
-            )
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as problem:
-            raise SocketProblem(f"cannot remove the old {path}: {problem.strerror}") from None
+
+def _prepare(path: Path) -> None:
+    """Make the directory, remove what a broker that is no more left. Raises SocketProblem."""
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        raise SocketProblem(
+            f"{path} is longer than {LONGEST_PATH} bytes [set control.socket to another path]"
+        )
+    try:
+        _make_directory(path.parent)
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as problem:
+        raise SocketProblem(f"{problem.filename}: {problem.strerror}") from None
+    if not stat.S_ISSOCK(status.st_mode):
+        raise SocketProblem(f"{path} is there and is no socket [move it away]")
+    if _answers(path):
+        raise SocketProblem(
+            f"another process listens on {path} [stop it, or set control.socket to another "
+            "path for one of the two]"
+        )
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as problem:
+        raise SocketProblem(f"cannot remove the old {path}: {problem.strerror}") from None
 
 
 def _make_directory(path: Path) -> None:
