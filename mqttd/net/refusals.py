@@ -60,6 +60,10 @@ class Hello(Protocol):
     def suites(self) -> Sequence[int]:
         """Cipher suites offered."""
 
+    @property
+    def alpn(self) -> Sequence[bytes]:
+        """Application protocols offered."""
+
 
 @attrs.define
 class _Peer:
@@ -253,6 +257,9 @@ def _fields(
         )
         fields["offered_suites"] = ", ".join(map(suite_name, suites[:_MOST_SUITES]))
         fields["suites"] = len(suites)
+        if hello.alpn:
+            names = b", ".join(hello.alpn[:_SHOWN_SUITES]).decode("ascii", "backslashreplace")
+            fields["offered_alpn"] = _short(names)
     if sni is not None:
         fields["sni"] = _short(sni)
     if certificate is not None:
@@ -294,6 +301,8 @@ def _facts(kind: str, fields: dict[str, Any]) -> str:
             more = ", ..." if fields["suites"] > _SHOWN_SUITES else ""
             offered += f" ({', '.join(suites[:_SHOWN_SUITES])}{more})"
         facts.append(offered)
+    if kind == "alpn" and "offered_alpn" in fields:
+        facts.append(f"offered {fields['offered_alpn']}")
     return "".join(f"; {fact}" for fact in facts)
 
 

@@ -33,6 +33,7 @@ class Hello:
     sni: str | None = None
     versions: tuple[int, ...] = ()
     suites: tuple[int, ...] = ()
+    alpn: tuple[bytes, ...] = ()
 
 
 class World:
@@ -102,6 +103,13 @@ def test_facts_of_the_hello(world: World) -> None:
     assert fields["event"] == "tls_refused"
     assert "(AES128-SHA, 0xfe01)" in fields["message"]
     assert fields["sni"] == "broker.example"
+
+
+def test_offered_protocols_where_none_is_spoken(world: World) -> None:
+    world.refuse(kind="alpn", hello=Hello(alpn=(b"h2", b"\xff\n")))
+    fields = world.fields()
+    assert fields["offered_alpn"] == "h2, \\xff\\n"
+    assert "; offered h2, \\xff\\n. Cure: " in fields["message"]
 
 
 def test_facts_of_the_certificate(world: World, pki: Any) -> None:
