@@ -128,6 +128,7 @@ class NetworkConnection(TwistedProtocol):
             elif not self._closing:
                 self._lost_early(reset=reason.check(ConnectionLost) is not None)
         finally:
+            self._closing = True
             self.factory.left(self)
 
     def _lost_early(self, *, reset: bool) -> None:
