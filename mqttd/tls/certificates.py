@@ -252,16 +252,6 @@ def check_leaf(leaf: x509.Certificate, option: str, name: str) -> list[Finding]:
                 "use a server certificate",
             )
         )
-    feature = extension_of(leaf, x509.TLSFeature)
-    if feature is not None and x509.TLSFeatureType.status_request in feature:
-        findings.append(
-            warning(
-                option,
-                f"the certificate in {name} demands a stapled OCSP response (must-staple); none "
-                "is sent yet, so clients that look for it refuse the connection",
-                "use a certificate without it",
-            )
-        )
     return findings
 
 
