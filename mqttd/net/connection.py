@@ -18,12 +18,11 @@ from mqttd.identity import PeerInfo, ProxyHeader
 from mqttd.net.first_bytes import foreign_kind
 from mqttd.net.proxy_protocol import InvalidProxyHeader, ProxyParser
 from mqttd.net.tls_stage import TLSStage
-from mqttd.net.websocket import WebSocketServer
+from mqttd.net.websocket_stage import WebSocketStage
 from mqttd.net.wire import write_now
 from mqttd.net.write_buffer import WriteBuffer
 from mqttd.packets.reason_codes import ReasonCode
 from mqttd.tls.channel import TLSFailure
-from mqttd.tls.verdict import Verdict
 
 if TYPE_CHECKING:
     from mqttd.broker.connection import Connection
@@ -47,7 +46,7 @@ class NetworkConnection(TwistedProtocol):
     """The Twisted protocol under every listener type, and the broker's Outlet.
 
     ``deadline`` is when the current stage must be over; the factory looks at it about once a
-    second. Everything a peer can do wrong ends in :meth:`_give_up` or in the broker's own answer.
+    second. Everything a peer can do wrong ends in :meth:`refuse` or in the broker's own answer.
     """
 
     _log = Logger()
@@ -65,7 +64,7 @@ class NetworkConnection(TwistedProtocol):
         """How it ended, as a word for counters; empty while it has not."""
         self._late = "timeout"
         self._tls: TLSStage | None = None
-        self._websocket: WebSocketServer | None = None
+        self._websocket: WebSocketStage | None = None
         self._proxy: ProxyParser | None = None
         self._buffer: WriteBuffer | None = None
         # Asked for each QoS 0 message: an attribute, not a property.
@@ -75,7 +74,6 @@ class NetworkConnection(TwistedProtocol):
         self._held = False
         self._crowded = False
         self._stalled: tuple[float, int] | None = None
-        self._websocket_idle = math.inf
 
     # --- Twisted calls ----------------------------------------------------------------------
 
@@ -96,7 +94,7 @@ class NetworkConnection(TwistedProtocol):
         factory.joined(self)
         if factory.options.proxy_protocol:
             self._proxy = ProxyParser()
-            self._enter(
+            self.enter(
                 self._proxy_received, factory.options.proxy_protocol_timeout, "timeout-proxy"
             )
         else:
@@ -147,9 +145,15 @@ class NetworkConnection(TwistedProtocol):
         """TLS of the connection, None without."""
         return self._tls
 
+    @property
+    def crowding(self) -> bool:
+        """Whether the peer has not taken what was written: no need to write more."""
+        return self._buffer is not None and self._buffer.paused
+
     # --- stages -----------------------------------------------------------------------------
 
-    def _enter(self, stage: Stage, seconds: float, late: str) -> None:
+    def enter(self, stage: Stage, seconds: float, late: str) -> None:
+        """``stage`` takes what the socket brings, and has its time."""
         self._stage = stage
         self._allow(seconds, late)
 
@@ -163,7 +167,7 @@ class NetworkConnection(TwistedProtocol):
         try:
             result = self._proxy.feed(data)
         except InvalidProxyHeader as error:
-            self._give_up("no-proxy-header", str(error))
+            self.refuse("no-proxy-header", str(error))
             return
         if result is None:
             return
@@ -182,7 +186,7 @@ class NetworkConnection(TwistedProtocol):
             self.peer = attrs.evolve(self.peer, proxy=header)
         # With a PROXY header the rules see the real client, not the balancer.
         if not self.factory.access_rules.allows(self.peer.peer[0]):
-            self._give_up("access-rules")
+            self.refuse("access-rules")
             return False
         return True
 
@@ -193,21 +197,9 @@ class NetworkConnection(TwistedProtocol):
             return
         self._tls = TLSStage(self, tls)
         assert self.factory.options.ssl_options is not None
-        self._enter(
+        self.enter(
             self._tls.handshake, self.factory.options.ssl_options.handshake_timeout, "timeout-tls"
         )
-
-    def tls_waits(self, stage: Stage) -> None:
-        """The gate holds the client back."""
-        self._enter(stage, self.factory.gate_timeout, "timeout-gate")
-
-    def tls_refused(self, verdict: Verdict) -> None:
-        """The gate does not let the client in; it has been told as far as that can be."""
-        self._give_up(verdict.cause, verdict.text)
-
-    def tls_goes_on(self, data: bytes) -> None:
-        """What came while the gate held the client back."""
-        self._stage(data)
 
     def tls_ready(self, records: Stage) -> None:
         """The handshake is done: ``records`` takes what the socket brings from here on."""
@@ -227,9 +219,9 @@ class NetworkConnection(TwistedProtocol):
         else:
             verdict = failure.verdict
             if verdict is not None and verdict.error:
-                self._give_up(verdict.cause, verdict.text, failure)
+                self.refuse(verdict.cause, verdict.text, failure)
             else:
-                self._give_up(failure.kind, failure.cause, failure)
+                self.refuse(failure.kind, failure.cause, failure)
 
     def tls_closed(self) -> None:
         """close_notify came: what this turn still answers goes out, then ours, then the end."""
@@ -257,43 +249,12 @@ class NetworkConnection(TwistedProtocol):
         if options is None:
             self._start_mqtt()
             return
-        self._websocket = WebSocketServer(
-            options, max_inflated=max(4 << 20, 2 * self.factory.limits.max_packet_size)
-        )
-        self._websocket_idle = options.idle_timeout
-        self._above_tls(self._websocket_received)
+        self._websocket = WebSocketStage(self, options)
+        self._above_tls(self._websocket.received)
         self._allow(self.factory.limits.idle_timeout, "timeout-websocket")
 
-    def _websocket_received(self, data: bytes) -> None:
-        websocket = self._websocket
-        assert websocket is not None
-        chunks = websocket.receive(data)
-        assert self._buffer is not None
-        if not self._buffer.paused:
-            # A peer that pings and does not read must not fill our memory with pongs.
-            self._send_frames(websocket)
-        if websocket.established and self.mqtt is None:
-            forwarded = websocket.forwarded_for
-            if forwarded:
-                peer = (forwarded, websocket.forwarded_port or self.peer.peer[1])
-                self.peer = attrs.evolve(self.peer, peer=peer)
-                if not self.factory.access_rules.allows(forwarded):
-                    self._give_up("access-rules")
-                    return
-            self._open_mqtt()
-        if self.mqtt is not None:
-            now = self.factory.now()
-            self.deadline = now + self._websocket_idle
-            for chunk in chunks:
-                self.mqtt.receive(chunk, now)
-        if websocket.closed and not self._closing:
-            if self.mqtt is None:
-                self._give_up(websocket.kind, websocket.reason)
-            else:
-                self._shut(linger=True)
-
     def _start_mqtt(self) -> None:
-        self._open_mqtt()
+        self.open_mqtt()
         self._above_tls(self._first_received)
 
     def _first_received(self, data: bytes) -> None:
@@ -302,12 +263,13 @@ class NetworkConnection(TwistedProtocol):
         kind = foreign_kind(data)
         if kind is not None:
             self.mqtt.abandon(kind)
-            self._give_up(kind, "the first packet is not an MQTT CONNECT")
+            self.refuse(kind, "the first packet is not an MQTT CONNECT")
             return
         self._above_tls(self._mqtt_received)
         self._mqtt_received(data)
 
-    def _open_mqtt(self) -> None:
+    def open_mqtt(self) -> None:
+        """MQTT begins."""
         self.deadline = math.inf  # from here on the broker watches the time
         self.mqtt = self.factory.open_mqtt(self, self.peer)
 
@@ -375,19 +337,14 @@ class NetworkConnection(TwistedProtocol):
         try:
             if websocket is not None:
                 websocket.send(data)
-                self._send_frames(websocket)
             else:
-                self._write_plain(data)
+                self.write_plain(data)
         except Exception:
             # What was lost cannot be sent again: the rest would make no sense to the peer.
             self.fail()
 
-    def _send_frames(self, websocket: WebSocketServer) -> None:
-        data = websocket.outgoing()
-        if data:
-            self._write_plain(data)
-
-    def _write_plain(self, data: bytes) -> None:
+    def write_plain(self, data: bytes) -> None:
+        """Write what is plaintext where there is TLS."""
         tls = self._tls
         if tls is None:
             write_now(self.transport, data)
@@ -404,7 +361,7 @@ class NetworkConnection(TwistedProtocol):
             elif self.mqtt is not None:
                 self.mqtt.close(ReasonCode.KEEP_ALIVE_TIMEOUT, "the WebSocket was idle")
             elif self._tls is None or not self._tls.late():
-                self._give_up(self._late)
+                self.refuse(self._late)
             return
         assert self._buffer is not None
         if not self._buffer.paused:
@@ -418,22 +375,22 @@ class NetworkConnection(TwistedProtocol):
         elif now - self._stalled[0] >= self.factory.options.tcp_options.send_timeout:
             self._break("takes no bytes")
 
-    def _give_up(self, kind: str, text: str = "", failure: TLSFailure | None = None) -> None:
+    def refuse(self, kind: str, text: str = "", failure: TLSFailure | None = None) -> None:
         """The peer got no further than the stages before MQTT."""
         self.factory.refused(self, kind, text, failure)
         self._shut(linger=True)
 
-    def cut(self, code: ReasonCode, text: str, kind: str) -> None:
+    def cut(self, code: ReasonCode, text: str, kind: str, more: str = "") -> None:
         """End the connection from our side, in whatever stage it is.
 
-        MQTT 5 clients are told ``code`` and ``text``; ``kind`` is for counters. Its Will follows
-        the rules of a connection that the server ends.
+        MQTT 5 clients are told ``code`` and ``text``; ``kind`` is for counters, ``more`` for the
+        log. Its Will follows the rules of a connection that the server ends.
         """
         if self._closing:
             return
         self.factory.turn.touch()
         if self.mqtt is None:
-            self._give_up(kind, text)
+            self.refuse(kind, more or text)
         else:
             self.ended = kind
             self.factory.broker.now = self.factory.now()
@@ -473,7 +430,6 @@ class NetworkConnection(TwistedProtocol):
         self._buffer.force()
         if self._websocket is not None:
             self._websocket.close()
-            self._send_frames(self._websocket)
         if self._tls is not None:
             self._tls.close()
         self.transport.unregisterProducer()

@@ -36,8 +36,9 @@ class Cuts:
         if connection.closing:
             return
         self.total += 1
-        self._say(connection, verdict)
-        connection.cut(ReasonCode.NOT_AUTHORIZED, told(verdict), verdict.cause)
+        if connection.mqtt is not None:  # else the line about its refusal says the same
+            self._say(connection, verdict)
+        connection.cut(ReasonCode.NOT_AUTHORIZED, told(verdict), verdict.cause, verdict.text)
 
     def _say(self, connection: NetworkConnection, verdict: Verdict) -> None:
         if self._lines >= LINES:

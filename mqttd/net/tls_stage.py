@@ -151,7 +151,7 @@ class TLSStage:
             return
         place = gate.enter(self._decided)
         self._waiting = _Waiting(place, flight, plaintext)
-        connection.tls_waits(self._received_waiting)
+        connection.enter(self._received_waiting, connection.factory.gate_timeout, "timeout-gate")
         self._keep(b"", len(plaintext))
         gate.ask(tls.judge, self.channel.chain, place)
 
@@ -189,15 +189,15 @@ class TLSStage:
                 return
             connection.transport.resumeProducing()
             self._check(waiting.flight, waiting.plaintext, asked=True)
-            if self.admitted and waiting.records:
-                connection.tls_goes_on(b"".join(waiting.records))
+            if self.admitted and waiting.records and not connection.closing:
+                self.records(b"".join(waiting.records))
         except Exception:
             connection.fail()
 
     def _refuse(self, verdict: Verdict, flight: bytes) -> None:
         """Say so in place of the last flight, as far as the TLS version can."""
         self._write(self.channel.refuse(flight, verdict))
-        self._connection.tls_refused(verdict)
+        self._connection.refuse(verdict.cause, verdict.text)
 
     def leave(self) -> None:
         """The connection is gone."""
