@@ -13,6 +13,9 @@ from OpenSSL import SSL, crypto
 
 from mqttd.tls import native
 from mqttd.tls.channel import TLSChannel, TLSFailure
+from mqttd.tls.ciphers import Suites
+from mqttd.tls.context import ServerContext
+from mqttd.tls.listener_context import ListenerTLS
 
 
 class TLSUnavailable(Exception):  # noqa: N818 - says what is the case
@@ -20,7 +23,7 @@ class TLSUnavailable(Exception):  # noqa: N818 - says what is the case
 
 
 def self_test() -> str:
-    """Check that TLS works here: the names we use, then a handshake in memory (10 ms).
+    """Check that TLS works here: the names we use, then two handshakes in memory (10 ms).
 
     Returns one line that says what was found. Raises :exc:`TLSUnavailable` in plain words.
     """
@@ -29,6 +32,7 @@ def self_test() -> str:
         raise TLSUnavailable(f"{version} with this pyOpenSSL cannot do: {'; '.join(lacks)}")
     try:
         group = _try_handshake()
+        _try_psk()
     except (SSL.Error, TLSFailure, TLSUnavailable) as problem:
         raise TLSUnavailable(f"{version}: a handshake in memory fails: {problem}") from problem
     return f"{version}, TLS 1.3 with {group}"
@@ -62,6 +66,30 @@ def _try_handshake() -> str:
     if said != b"ping":
         raise TLSUnavailable("what was sent did not arrive")
     return client.info().group or "an unnamed group"
+
+
+def _try_psk() -> None:
+    """A pre-shared key, and the identity it proves."""
+
+    class Keys:
+        def key_for(self, identity: bytes) -> bytes | None:
+            return bytes(32) if identity == b"self-test" else None
+
+    suite = Suites((), ("PSK-AES128-GCM-SHA256",), ("tlsv1.2",))
+    contexts = [SSL.Context(SSL.TLS_METHOD), SSL.Context(SSL.TLS_METHOD)]
+    for context in contexts:
+        suite.apply(context)
+    native.accept_psk(contexts[0], None)
+    native.offer_psk(contexts[1], b"self-test", bytes(32))
+    default = ServerContext(contexts[0], suite, (), verify_peer=False, requires_peer_cert=False)
+    server = TLSChannel(ListenerTLS(default=default, psk=Keys(), psk_only=True))
+    client = TLSChannel(contexts[1], server=False)
+    client.start()
+    for _ in range(2):
+        server.receive(client.outgoing())
+        client.receive(server.outgoing())
+    if server.psk_identity != b"self-test":
+        raise TLSUnavailable("a pre-shared key did not prove its identity")
 
 
 _NEEDED: Final = {

@@ -11,6 +11,7 @@ from OpenSSL import SSL
 
 from mqttd.tls.channel import TLSChannel
 from mqttd.tls.context import ServerContext
+from mqttd.tls.listener_context import ListenerTLS
 
 if TYPE_CHECKING:
     from tests.conftest import Pki
@@ -42,7 +43,9 @@ class Joined:
 def join() -> Callable[..., Joined]:
     """Make a client and a server channel from two Contexts."""
 
-    def make(client: SSL.Context, server: ServerContext, host: bytes = b"localhost") -> Joined:
+    def make(
+        client: SSL.Context, server: ServerContext | ListenerTLS, host: bytes = b"localhost"
+    ) -> Joined:
         return Joined(TLSChannel(client, server=False, server_hostname=host), TLSChannel(server))
 
     return make

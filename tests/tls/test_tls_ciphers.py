@@ -152,7 +152,7 @@ def test_psk_only_is_an_error_by_name() -> None:
     assert suites is None
     assert [finding.severity for finding in findings] == ["warning", "error"]
     assert "RSA-PSK-RC4-SHA" in findings[0].message
-    assert "(PSK) are not supported yet" in findings[1].message
+    assert "pre-shared keys are off" in findings[1].message
     assert "PSK-AES256-GCM-SHA384, RSA-PSK-AES128-CBC-SHA" in findings[1].message
 
 
@@ -186,11 +186,11 @@ def test_legacy_version_without_a_suite_of_its_own() -> None:
     assert any("no suite listed exists in tlsv1.1" in finding.message for finding in findings)
 
 
-def test_dhe_needs_parameters() -> None:
-    names = ["DHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256"]
-    _, findings = choose(names, ["tlsv1.2"])
-    assert "without dhfile these are never negotiated: DHE-RSA" in findings[0].message
-    assert choose(names, ["tlsv1.2"], dh_parameters=True)[1] == []
+def test_dhe_suites_are_noticed() -> None:
+    suites, findings = choose(["DHE-RSA-AES128-GCM-SHA256"], ["tlsv1.2"])
+    assert suites is not None
+    assert suites.dhe
+    assert findings == []
 
 
 def test_authentication_of_a_suite() -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -17,6 +16,8 @@ from mqttd.tls import native
 from mqttd.tls.channel import TLSChannel
 from mqttd.tls.context import ALPN_HTTP, build_server_context
 from mqttd.tls.failure import TLSFailure, alert_name, foreign_protocol
+from mqttd.tls.listener_context import ListenerTLS
+from mqttd.tls.verdict import Verdict
 
 if TYPE_CHECKING:
     from tests.conftest import Pki
@@ -28,6 +29,13 @@ TLS12 = SSL.TLS1_2_VERSION
 TLS13 = SSL.TLS1_3_VERSION
 VERSIONS = pytest.mark.parametrize("version", [TLS12, TLS13], ids=["tls1.2", "tls1.3"])
 DAY = datetime.timedelta(days=1)
+
+
+class Silent:
+    """A judge that is asked within the handshake only."""
+
+    def ask(self, chain: Sequence[x509.Certificate], done: Callable[[Verdict], None]) -> None:
+        raise AssertionError("asked for more")
 
 
 def failures(pair: Joined) -> dict[str, TLSFailure]:
@@ -114,22 +122,25 @@ def test_verdict_on_a_verified_certificate(
 ) -> None:
     asked: list[str] = []
 
-    def judge(certificate: x509.Certificate) -> int:
-        asked.append(certificate.subject.rfc4514_string())
-        return error
+    class Judging(Silent):
+        def judge(self, chain: Sequence[x509.Certificate]) -> Verdict:
+            asked.extend(each.subject.rfc4514_string() for each in chain)
+            return Verdict(error, "certificate-listed", "it is on a list")
 
-    context = attrs.evolve(pki.mutual(), judge=judge)
+    context = ListenerTLS(default=pki.mutual(), judge=Judging())
     pair = join(pki.client_context(pki.client_ec, version=version), context)
-    check(pair, "bad-certificate", "subject CN=dev-ec", alert, version)
-    assert asked == ["CN=dev-ec"]
+    check(pair, "certificate-listed", "it is on a list", alert, version)
+    assert asked == ["CN=dev-ec", "CN=Test Root"]
+    assert pair.server.verdict == Verdict(error, "certificate-listed", "it is on a list")
 
 
 @VERSIONS
 def test_a_judge_that_breaks_refuses(pki: Pki, join: Join, version: int) -> None:
-    def judge(_: x509.Certificate) -> int:
-        raise RuntimeError("secret detail")
+    class Broken(Silent):
+        def judge(self, chain: Sequence[x509.Certificate]) -> Verdict:
+            raise RuntimeError("secret detail")
 
-    context = attrs.evolve(pki.mutual(), judge=judge)
+    context = ListenerTLS(default=pki.mutual(), judge=Broken())
     pair = join(pki.client_context(pki.client_ec, version=version), context)
     found = failures(pair)
     assert found["server"].cause == "an internal error: RuntimeError"
@@ -138,10 +149,11 @@ def test_a_judge_that_breaks_refuses(pki: Pki, join: Join, version: int) -> None
 
 
 def test_a_judge_is_not_asked_about_unverified_certificates(pki: Pki, join: Join) -> None:
-    def judge(_: x509.Certificate) -> int:
-        raise AssertionError("asked")
+    class Unasked(Silent):
+        def judge(self, chain: Sequence[x509.Certificate]) -> Verdict:
+            raise AssertionError("asked")
 
-    context = attrs.evolve(pki.mutual(), judge=judge)
+    context = ListenerTLS(default=pki.mutual(), judge=Unasked())
     assert failures(join(pki.client_context(pki.stranger), context))["server"].alert_number == 48
 
 
