@@ -29,6 +29,7 @@ from mqttd.revocation.revocation_list import (
     IssuerKey,
     RevocationList,
     has_new_entries,
+    is_older,
     issuer_key,
     read_list,
 )
@@ -272,14 +273,15 @@ class CrlCache:
             raise BadList("crl-unreachable", f"the server answers with status {answer.status}")
         old = kept.current
         taken = await self._read(kept, answer.body, 0.0)
-        if old is not None and taken.current.this_update < old.this_update:
+        if old is not None and self._is_usable(kept) and is_older(taken.current, old):
             # an attacker on the way could replay a list from before a revocation
             raise BadList("crl-older", "the server gives a list older than the one there is")
         kept.said_fetched(taken.current, old)
         kept.current, kept.digest = taken.current, taken.digest
         kept.fetched, kept.problem, kept.problem_at = self._now(), None, None
         kept.backoff.succeeded()
-        if self._disk is not None and not kept.dropped and not self._stopped:
+        news = taken.current is not old and not kept.dropped and not self._stopped
+        if self._disk is not None and news:
             pem = kept.issuer.public_bytes(Encoding.PEM).decode()
             key = _disk_key(kept.url, issuer_key(kept.issuer))
             about = {"url": kept.url, "issuer": pem}

@@ -40,6 +40,8 @@ _MOST_URLS: Final = 8
 """Addresses of one certificate that are tried."""
 _LONGEST_URL: Final = 2048
 _LONGEST_TIMER: Final = 3600.0
+_TRIES: Final = 3
+"""Times files are looked at when they are read anew meanwhile."""
 
 _Problems = list[BadList]
 _Statuses = list[ListStatus]
@@ -165,14 +167,10 @@ class CrlChecker:
         return _Question(certificate, chain[number + 1], number > 0, urls)
 
     def _known(self, question: _Question) -> RevocationStatus | None:
-        local = self.files.known(question.issuer)
-        problems = list(local.problems)
-        for one in local.lists:
-            status = self._judged(question, one, "", problems)
-            if status is not None:
-                return status
-        if local.undecided:
-            return None
+        problems: _Problems = []
+        status, undecided = self._in_files(question, problems)
+        if status is not None or undecided:
+            return status
         for url in question.urls:
             found = self.cache.known(url, question.issuer)
             if found is None:
@@ -186,21 +184,36 @@ class CrlChecker:
         return self._none_left(question, problems)
 
     async def _ask(self, question: _Question) -> RevocationStatus:
-        await self.files.prove([question.issuer])
-        status = self._known(question)
-        for url in question.urls:
+        for _ in range(_TRIES):
+            problems: _Problems = []
+            await self.files.prove([question.issuer])
+            status, undecided = self._in_files(question, problems)
             if status is not None:
+                return status
+            if not undecided:
                 break
+        for url in question.urls:
             try:
-                await self.cache.get(url, question.issuer)
+                found = await self.cache.get(url, question.issuer)
             except BadList as problem:
-                self._log.debug("No CRL: {text}", event="crl_not_there", text=problem.text)
-            status = self._known(question)
-        return status or self._none_left(question, self._problems(question))
+                problems.append(problem)
+                continue
+            status = self._judged(question, found, url, problems)
+            if status is not None:
+                return status
+        return self._none_left(question, problems)
 
-    def _problems(self, question: _Question) -> _Problems:
-        found = (self.cache.known(url, question.issuer) for url in question.urls)
-        return [each for each in found if isinstance(each, BadList)]
+    def _in_files(
+        self, question: _Question, problems: _Problems
+    ) -> tuple[RevocationStatus | None, bool]:
+        """What lists of files say; and whether some are not proven yet."""
+        local = self.files.known(question.issuer)
+        problems += local.problems
+        for one in local.lists:
+            status = self._judged(question, one, "", problems)
+            if status is not None:
+                return status, False
+        return None, local.undecided
 
     def _judged(
         self, question: _Question, one: RevocationList, url: str, problems: _Problems
@@ -223,6 +236,8 @@ class CrlChecker:
         if problems:
             first = problems[0]
             return self._unknown(first.cause, "; ".join(each.text for each in problems[:3]))
+        if question.urls:
+            return self._unknown("crl-unreachable", "its CRL is not there")
         subject = _subject(question.certificate)
         return self._unknown(
             "no-distribution-point",

@@ -217,6 +217,13 @@ def has_new_entries(new: RevocationList, old: RevocationList | None) -> bool:
     return any(serial not in known for serial in new.entries)
 
 
+def is_older(new: RevocationList, old: RevocationList) -> bool:
+    """Whether the new list was made before the old one."""
+    if new.this_update == old.this_update and new.number is not None and old.number is not None:
+        return new.number < old.number
+    return new.this_update < old.this_update
+
+
 def date(seconds: float) -> str:
     """A moment as ``2026-11-21 09:00:00Z``."""
     try:

@@ -61,8 +61,11 @@ class Loop:
             self.reactor.iterate(0.02)
 
     def end(self) -> None:
-        """Close everything."""
+        """Close everything; connections that were given up end in the next turns."""
+        for _ in range(3):
+            self.reactor.iterate(0)
         self.reactor.disconnectAll()
+        self.reactor.iterate(0)
         for each in self.reactor.getDelayedCalls():
             each.cancel()
         if self.reactor.threadpool is not None:
@@ -178,7 +181,7 @@ class CrlAuthority:
         self,
         *revoked: Any,
         update: datetime.datetime | None = None,
-        end: datetime.datetime | int | None = 0,
+        end: datetime.datetime | None = None,
         extensions: Any = (),
         reason: x509.ReasonFlags | None = x509.ReasonFlags.key_compromise,
         entry_extensions: Any = (),
@@ -186,14 +189,14 @@ class CrlAuthority:
         key: Any = None,
         issuer: x509.Name | None = None,
     ) -> bytes:
-        """A list that revokes certificates or serial numbers; ``end`` None for no nextUpdate."""
+        """A list that revokes certificates or serial numbers, for an hour unless told."""
         update = update or datetime.datetime.now(datetime.UTC).replace(microsecond=0)
         self.number += 1
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(issuer or self.cert.subject)
             .last_update(update)
-            .next_update(update + HOUR if not isinstance(end, datetime.datetime) else end)
+            .next_update(end or update + HOUR)
             .add_extension(x509.CRLNumber(self.number), critical=False)
         )
         for extension, critical in extensions:

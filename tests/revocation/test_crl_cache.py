@@ -131,6 +131,32 @@ def test_addresses_are_tried_in_order_and_ldap_is_passed_over(
     assert checker.known(chain).outcome == "revoked"
 
 
+def test_a_cache_too_small_for_the_addresses_of_one_certificate(
+    crl_world: Any, crl_server: Any, crl_ca: Any
+) -> None:
+    chain = crl_ca.chain(crl_server.url("/missing"), crl_server.url("/there"))
+    crl_server.pages["/there"] = crl_ca.crl()
+    checker = crl_world.checker(capacity=1, on_missing_distribution_point="allow")
+    assert crl_world.check(checker, chain) == STATUS_GOOD
+    crl_server.pages["/there"] = crl_ca.crl(chain[0])
+    crl_world.loop.wait(checker.refresh())
+    assert crl_world.check(checker, chain).outcome == "revoked"
+
+
+def test_what_cannot_be_had_is_not_what_is_missing(
+    crl_world: Any, crl_server: Any, crl_ca: Any
+) -> None:
+    """Who allows certificates without distribution point allows no others."""
+    chain = crl_ca.chain(crl_server.url("/missing"), crl_server.url("/gone"))
+    checker = crl_world.checker(on_missing_distribution_point="allow")
+    for _ in range(3):
+        status = crl_world.check(checker, chain)
+        assert (status.cause, status.allow) == ("crl-unreachable", False)
+        crl_world.clock.advance(4.0)
+        known = checker.known(chain)
+        assert known is None or known == status
+
+
 @pytest.mark.parametrize("allow", ["deny", "allow"])
 def test_no_distribution_point(crl_world: Any, crl_ca: Any, allow: str) -> None:
     checker = crl_world.checker(on_missing_distribution_point=allow)
@@ -165,6 +191,10 @@ def test_an_older_list_cannot_undo_a_revocation(
     status = crl_world.loop.wait(checker.refresh())[0]
     assert status.error.startswith("crl-older")
     assert checker.known(chain).outcome == "revoked"
+    # one that ends later does no harm once ours has ended
+    crl_server.pages["/ca.crl"] = crl_ca.crl(update=NOW - HOUR / 2, end=NOW + 9 * HOUR)
+    crl_world.clock.advance(2 * 3600.0)
+    crl_world.loop.until(lambda: checker.known(chain) == STATUS_GOOD)
 
 
 def test_a_list_is_used_on_while_it_cannot_be_fetched_but_not_for_ever(
