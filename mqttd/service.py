@@ -15,15 +15,19 @@ from typing_extensions import override
 from mqttd.broker.broker import Broker
 from mqttd.config.errors import Finding
 from mqttd.config.load import Loaded
+from mqttd.control.running import RunningControl
+from mqttd.control.server import control_server
 from mqttd.engine.memory import MemoryEngine
 from mqttd.log import trace
 from mqttd.log.setup import Log
 from mqttd.net.admission import OpenAdmission
 from mqttd.net.events import LoggedEvents
 from mqttd.net.listeners import Listener
+from mqttd.net.live import LiveTrust
 from mqttd.net.steady_clock import SteadyClock
 from mqttd.net.sweeper import Sweeper
 from mqttd.net.turn import Turn
+from mqttd.runtime.expiry import Expiry
 from mqttd.runtime.figures import Figures
 from mqttd.runtime.hints import print_hints
 from mqttd.runtime.listening import Listening, engine_options, limits_of
@@ -75,7 +79,8 @@ class BrokerService(Service):
         )
         self.turn = Turn(self._clock, self.broker)
         self.listening = Listening(self.broker, self.turn, self._clock, reactor)
-        self.trust = Trust(reactor)
+        self.live = LiveTrust(self.listening, self._clock)
+        self.trust = Trust(loaded, reactor, self.live.credentials_changed)
         self.watcher = Watcher(
             self._clock,
             lambda: self._in_thread(self.reloader.look),
@@ -92,11 +97,24 @@ class BrokerService(Service):
             looked=self.watcher.seen,
             findings=findings,
         )
-        credentials = self.trust.prepare(loaded)
+        credentials = self.trust.prepare(loaded, self.trust.parts(loaded))
         self.trust.adopt(credentials)
-        self.listening.make(configuration, credentials.tls_of)
-        self.figures = Figures(self.broker, reactor, self._clock, self.turn.touch)
+        self.listening.make(configuration, credentials)
+        self.expiry = Expiry(reactor, self.trust.own_certificates)
+        self.figures = Figures(
+            self.broker, reactor, self._clock, self.turn.touch, self.expiry.figures
+        )
         self._sweeper = Sweeper(self._clock, self.broker, self.listening)
+        running = RunningControl(
+            self.broker,
+            self.turn,
+            self.listening,
+            self.trust,
+            self.reloader,
+            self._clock,
+            log,
+        )
+        self.control = control_server(running, loaded, reactor)
         self._unwatch = lambda: None
 
     @property
@@ -140,10 +158,14 @@ class BrokerService(Service):
             if not options.enable:
                 self._log.info("{listener} is disabled", listener=options.id)
         self._sweeper.start()
-        self.trust.start()
+        self.expiry.start()
         self.figures.start(configuration.sys_topics)
         self.watcher.start(self.reloader.last_look)
         self._unwatch = trace.watch(self._trace)
+        self.control.start()
+        self.trust.start(self.listening.listeners).addCallback(self._ready)
+
+    def _ready(self, _result: object) -> None:
         self._log.info("mqttd is ready")
         if self._hints:
             print_hints(self.listeners)
@@ -155,6 +177,7 @@ class BrokerService(Service):
             self._output.set_levels(configuration.log)
         self.figures.start(configuration.sys_topics)
         self.watcher.interval = configuration.reload_interval
+        self.expiry.start()
 
     def _trace(self) -> None:
         for factory in self.listening:
@@ -166,10 +189,12 @@ class BrokerService(Service):
         super().stopService()
         self.reloader.stop()
         self.watcher.stop()
+        self.live.stop()
         self.figures.stop()
+        self.expiry.stop()
         self._unwatch()
         self._unwatch = lambda: None
-        closing = self.listening.close()
+        closing = [*self.listening.close(), self.control.stop()]
         count = len(self.broker.connections)
         if count:
             self._log.info("stopping; {count} connections are closed", count=count)

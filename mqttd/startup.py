@@ -11,10 +11,11 @@ from typing_extensions import override
 from mqttd.config.errors import ConfigurationErrors, Finding, by_severity, notice
 from mqttd.config.lint import lint
 from mqttd.config.load import Loaded, UnusableOptions, load_configuration
+from mqttd.config.schema.psk import PskAuthenticationOptions
 from mqttd.config.schema.tls import DEFAULT_CERTFILE, DEFAULT_KEYFILE, SslOptions
 from mqttd.startup_trust import check_common_trust, check_listener_trust
 from mqttd.tls.bootstrap import DEFAULT_CACERTFILE, ensure_default_certificates
-from mqttd.tls.context import check_ssl_options
+from mqttd.tls.listener_context import check_listener
 from mqttd.tls.self_test import TLSUnavailable, self_test
 
 EXIT_CONFIGURATION = os.EX_CONFIG
@@ -77,7 +78,7 @@ def _errors_of_files(loaded: Loaded, wrong: set[str]) -> Iterator[Finding]:
                 if getattr(options, name) == value
             }
         if not _made_at_first_start(options, loaded.base_dir):
-            findings = check_ssl_options(options, path, loaded.base_dir)
+            findings = check_listener(options, path, loaded.base_dir, psk=_psk(loaded))
             yield from _errors_but(findings, unknown)
         yield from _errors_but(check_listener_trust(options, path, loaded.base_dir), unknown)
     yield from _errors_but(check_common_trust(loaded), wrong)
@@ -106,7 +107,7 @@ def check_everything(loaded: Loaded) -> list[Finding]:
                 )
             )
         else:
-            findings += check_ssl_options(options, path, loaded.base_dir)
+            findings += check_listener(options, path, loaded.base_dir, psk=_psk(loaded))
         findings += check_listener_trust(options, path, loaded.base_dir)
     findings += check_common_trust(loaded)
     return by_severity(list(dict.fromkeys(findings)))
@@ -139,6 +140,11 @@ def _ssl_options(loaded: Loaded) -> Iterator[tuple[str, SslOptions]]:
     for listener in loaded.configuration.listeners.enabled():
         if listener.ssl_options is not None:
             yield f"{listener.path}.ssl_options", listener.ssl_options
+
+
+def _psk(loaded: Loaded) -> PskAuthenticationOptions | None:
+    options = loaded.configuration.psk_authentication
+    return options if options.enable else None
 
 
 def _made_at_first_start(options: SslOptions, base_dir: Path) -> bool:

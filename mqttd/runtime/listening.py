@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import attrs
 from twisted.internet.defer import Deferred, DeferredList
@@ -18,6 +18,7 @@ from mqttd.engine.options import EngineOptions
 from mqttd.log.trace import packet_trace
 from mqttd.net.factory import ListenerFactory
 from mqttd.net.listeners import Listener, ListenError
+from mqttd.net.refusals import Refusals
 from mqttd.net.turn import Turn
 from mqttd.packets.reason_codes import ReasonCode
 
@@ -25,8 +26,15 @@ _LIMIT_NAMES = frozenset(field.name for field in attrs.fields(Limits))
 _OWN_LIMITS = ("peer_cert_as_username", "peer_cert_as_clientid", "psk_identity_as_username")
 """Options of ``mqtt`` that one listener can have otherwise."""
 
-TLSOf = Callable[[ListenerOptions], Any]
-"""Gives the TLS of a listener, or None for a plain one."""
+
+class Security(Protocol):
+    """What the listeners of one configuration present and accept."""
+
+    def tls_of(self, options: ListenerOptions) -> Any:
+        """TLS of a listener, or None for a plain one."""
+
+    def gate_timeout(self, options: ListenerOptions) -> float | None:
+        """Seconds a client may wait for the verdict on its certificate; None: as usual."""
 
 
 @attrs.define
@@ -59,6 +67,7 @@ class Listening:
         self._clock = clock
         self._reactor = reactor
         self._retired: list[Listener] = []
+        self.refusals = Refusals(clock)
         self.listeners: dict[str, Listener] = {}
 
     def __iter__(self) -> Iterator[ListenerFactory]:
@@ -66,10 +75,10 @@ class Listening:
         for listener in (*self.listeners.values(), *self._retired):
             yield listener.factory
 
-    def make(self, configuration: Configuration, tls_of: TLSOf) -> None:
+    def make(self, configuration: Configuration, security: Security) -> None:
         """Make every enabled listener; no port is opened yet."""
         for options in configuration.listeners.enabled():
-            self.listeners[options.id] = self._made(options, configuration, tls_of)
+            self.listeners[options.id] = self._made(options, configuration, security)
 
     def open(self) -> list[str]:
         """Open every port, or none; returns why not, one line for each that could not be."""
@@ -119,7 +128,7 @@ class Listening:
 
     # --- another configuration ---------------------------------------------------------------
 
-    def prepare(self, new: Configuration, tls_of: TLSOf) -> Moves:
+    def prepare(self, new: Configuration, security: Security) -> Moves:
         """Open what the new configuration wants open and is not. Changes nothing that runs.
 
         Raises ListenError when a port cannot be opened; nothing is left open then.
@@ -131,7 +140,7 @@ class Listening:
             for name, options in wanted.items():
                 listener = self.listeners.get(name)
                 if listener is None:
-                    moves.added.append(self._made(options, new, tls_of))
+                    moves.added.append(self._made(options, new, security))
                     moves.added[-1].open()
                 elif listener.running and options.bind != listener.factory.options.bind:
                     moves.moved.append((listener, listener.listen(options)))
@@ -140,7 +149,7 @@ class Listening:
             raise
         return moves
 
-    def apply(self, moves: Moves, new: Configuration, tls_of: TLSOf) -> None:
+    def apply(self, moves: Moves, new: Configuration, security: Security) -> None:
         """Take the new configuration into use. Does not fail."""
         for listener in moves.removed:
             listener.close()
@@ -152,7 +161,9 @@ class Listening:
             self.listeners[listener.id] = listener
         for options in new.listeners.enabled():
             factory = self.listeners[options.id].factory
-            factory.configure_with(options, limits_of(new, options), tls_of(options))
+            tls = security.tls_of(options)
+            factory.configure_with(options, limits_of(new, options), tls)
+            _set_gate(factory, options, security)
         for listener, port in moves.moved:
             listener.move(port)
         for listener in (*moves.added, *(listener for listener, _ in moves.moved)):
@@ -177,7 +188,7 @@ class Listening:
         )
 
     def _made(
-        self, options: ListenerOptions, configuration: Configuration, tls_of: TLSOf
+        self, options: ListenerOptions, configuration: Configuration, security: Security
     ) -> Listener:
         factory = ListenerFactory(
             options,
@@ -185,9 +196,11 @@ class Listening:
             limits_of(configuration, options),
             self._turn,
             self._clock,
-            tls_of(options),
+            security.tls_of(options),
             packet_trace,
+            refusals=self.refusals,
         )
+        _set_gate(factory, options, security)
         return Listener(factory, self._reactor)
 
 
@@ -206,6 +219,12 @@ def engine_options(configuration: Configuration) -> EngineOptions:
     names = (field.name for field in attrs.fields(EngineOptions))
     mqtt = configuration.mqtt
     return EngineOptions(**{name: getattr(mqtt, name) for name in names if hasattr(mqtt, name)})
+
+
+def _set_gate(factory: ListenerFactory, options: ListenerOptions, security: Security) -> None:
+    seconds = security.gate_timeout(options)
+    if seconds is not None:
+        factory.gate_timeout = seconds  # type: ignore[attr-defined, unused-ignore]
 
 
 def _close(port: IListeningPort) -> Deferred[Any]:

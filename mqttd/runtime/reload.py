@@ -25,17 +25,13 @@ _SHOWN = 12
 """Changes named in the one log line about a reload; the report has all."""
 
 
-class Credentials(Protocol):
-    """All that TLS needs under one configuration, made and checked."""
-
-    def tls_of(self, options: Any) -> Any:
-        """TLS of a listener, or None for a plain one."""
-
-
 class Trusting(Protocol):
     """Holds the credentials in use: ``mqttd.runtime.trust.Trust``."""
 
-    def prepare(self, loaded: Loaded) -> Any:
+    def parts(self, loaded: Loaded) -> Any:
+        """Checkers and stores, made in the reactor's thread. Raises ConfigurationErrors."""
+
+    def prepare(self, loaded: Loaded, parts: Any) -> Any:
         """Credentials for ``loaded``; may run in a thread. Raises ConfigurationErrors."""
 
     def ready(self, credentials: Any) -> Awaitable[object]:
@@ -73,7 +69,6 @@ class _Candidate:
     look: Look
     digests: Digests
     findings: Sequence[Finding]
-    credentials: Any
 
 
 class Reloader:
@@ -153,9 +148,13 @@ class Reloader:
         before = self._look
         try:
             candidate = await self._in_thread(self._read)
+            credentials = None
             if not self._unchanged(candidate):
-                await self._trust.ready(candidate.credentials)
-            report = self._put_into_use(candidate, reason)
+                loaded = candidate.loaded
+                parts = self._trust.parts(loaded)
+                credentials = await self._in_thread(self._trust.prepare, loaded, parts)
+                await self._trust.ready(credentials)
+            report = self._put_into_use(candidate, credentials, reason)
         except ConfigurationErrors as errors:
             refused = tuple(finding.text for finding in errors.errors)
             report = ReloadReport(reason, refused=refused, findings=errors.findings)
@@ -185,7 +184,7 @@ class Reloader:
             raise ConfigurationErrors(findings)
         advice = lint(loaded.configuration)
         findings = [finding for finding in findings if finding not in advice]
-        return _Candidate(loaded, seen, hashed, findings, self._trust.prepare(loaded))
+        return _Candidate(loaded, seen, hashed, findings)
 
     # --- in the reactor's thread -------------------------------------------------------------
 
@@ -195,7 +194,7 @@ class Reloader:
             and candidate.loaded.configuration == self.loaded.configuration
         )
 
-    def _put_into_use(self, candidate: _Candidate, reason: str) -> ReloadReport:
+    def _put_into_use(self, candidate: _Candidate, credentials: Any, reason: str) -> ReloadReport:
         if self._stopped:
             return ReloadReport(reason, refused=("the broker stops",))
         new, old = candidate.loaded, self.loaded
@@ -211,18 +210,23 @@ class Reloader:
             needs_restart=tuple(path for path in options if needs_restart(path)),
             findings=[each for each in candidate.findings if each not in self._findings],
         )
-        if self._unchanged(candidate):
+        if credentials is None:
             return report
-        tls_of = candidate.credentials.tls_of
-        moves = self._listening.prepare(new.configuration, tls_of)
-        # From here on nothing can fail.
-        self._listening.apply(moves, new.configuration, tls_of)
+        moves = self._listening.prepare(new.configuration, credentials)
+        # From here on nothing can fail; what does all the same must not keep the rest from it.
+        self._do(self._listening.apply, moves, new.configuration, credentials)
         self._broker.limits = limits_of(new.configuration)
-        self._trust.adopt(candidate.credentials)
+        self._do(self._trust.adopt, credentials)
         self.loaded, self._digests = new, candidate.digests
         self._findings = candidate.findings
-        self._applied(new)
+        self._do(self._applied, new)
         return report
+
+    def _do(self, step: Callable[..., object], *arguments: object) -> None:
+        try:
+            step(*arguments)
+        except Exception:
+            self._log.failure("a step of a reload failed; this is a bug in mqttd")
 
     def _say(self, report: ReloadReport) -> None:
         reason = report.reason

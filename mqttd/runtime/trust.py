@@ -2,74 +2,234 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
-from twisted.internet.defer import succeed
+from cryptography import x509
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.logger import Logger
 
 from mqttd.config.errors import ConfigurationErrors, Finding
 from mqttd.config.load import Loaded
 from mqttd.config.schema.listeners import ListenerOptions
-from mqttd.tls.context import ALPN_HTTP, ALPN_MQTT, build_server_context
+from mqttd.config.schema.tls import OcspOptions
+from mqttd.interfaces import IPSKStore, IRevocationChecker
+from mqttd.net.listeners import Listener
+from mqttd.revocation.policy import RevocationPolicy
+from mqttd.revocation.stapling import Stapler, client_maker, must_staple
+from mqttd.runtime.expiry import OwnCertificate
+from mqttd.runtime.own import authorities_of, certificates_of, stapled_by
+from mqttd.runtime.parts import Parts
+from mqttd.tls.context import ALPN_HTTP, ALPN_MQTT
+from mqttd.tls.listener_context import ListenerTLS, build_listener_tls
+
+
+@attrs.frozen
+class Stapled:
+    """A certificate of ours that responses are fetched for."""
+
+    certificate: x509.Certificate
+    issuer: x509.Certificate
+    options: OcspOptions
 
 
 @attrs.frozen(eq=False)
 class Credentials:
-    """What the listeners of one configuration present and accept."""
+    """What the listeners of one configuration present and accept, by the listener's id."""
 
     loaded: Loaded
-    tls: Mapping[str, Any] = attrs.field(repr=False)
+    parts: Parts
+    tls: Mapping[str, ListenerTLS] = attrs.field(repr=False)
+    stapled: Sequence[Stapled] = attrs.field(repr=False)
+    own: Sequence[OwnCertificate] = attrs.field(repr=False)
 
-    def tls_of(self, options: ListenerOptions) -> Any:
+    def tls_of(self, options: ListenerOptions) -> ListenerTLS | None:
         """TLS of a listener by its options, or None for a plain one."""
         return self.tls.get(options.id)
+
+    def gate_timeout(self, options: ListenerOptions) -> float | None:
+        """Seconds a client of the listener may wait for the answer of its checkers."""
+        return self.parts.time_limits.get(options.id)
+
+    def must_staple(self) -> Iterator[str]:
+        """Listeners one of whose certificates demands a stapled response (RFC 7633)."""
+        for name, tls in self.tls.items():
+            if any(
+                context.chain and must_staple(context.chain[0])
+                for context in (tls.default, *tls.names.values())
+            ):
+                yield name
 
 
 class Trust:
     """Holds the credentials in use. ``changed`` is called when sessions must be checked again."""
 
-    def __init__(self, reactor: Any, changed: Callable[[], object] = lambda: None) -> None:
+    _log = Logger()
+
+    def __init__(self, loaded: Loaded, reactor: Any, changed: Callable[[], object]) -> None:
         self._reactor = reactor
         self._changed = changed
         self._current: Credentials | None = None
+        self._running = False
+        folder = loaded.base_dir / loaded.configuration.data_dir / "ocsp"
+        self.stapler = Stapler(reactor, folder, client_maker(reactor, loaded.base_dir))
 
-    def prepare(self, loaded: Loaded) -> Credentials:
+    # --- what is in use ----------------------------------------------------------------------
+
+    @property
+    def psk_store(self) -> IPSKStore | None:
+        """The store of pre-shared keys, if they are enabled."""
+        return None if self._current is None else self._current.parts.psk
+
+    @property
+    def crl(self) -> IRevocationChecker | None:
+        """The one checker of revocation lists, if a listener uses it."""
+        return None if self._current is None else self._current.parts.crl
+
+    @property
+    def checkers(self) -> Mapping[str, Mapping[str, IRevocationChecker]]:
+        """The revocation checkers by listener id, then by their names."""
+        return {} if self._current is None else self._current.parts.checkers
+
+    def listener_tls(self, options: ListenerOptions) -> ListenerTLS | None:
+        """TLS of a listener, or None for a plain one."""
+        return None if self._current is None else self._current.tls_of(options)
+
+    def own_certificates(self) -> Sequence[OwnCertificate]:
+        """Every certificate that is presented or trusted."""
+        return () if self._current is None else self._current.own
+
+    # --- making and swapping -----------------------------------------------------------------
+
+    def parts(self, loaded: Loaded) -> Parts:
+        """Checkers and stores for a configuration. Raises ConfigurationErrors."""
+        former = None if self._current is None else self._current.parts
+        return Parts(loaded, self._reactor, self._tell, former)
+
+    def prepare(self, loaded: Loaded, parts: Parts) -> Credentials:
         """Credentials for ``loaded``, to be used by :meth:`adopt`; may run in a thread.
 
         Raises ConfigurationErrors with every error there is.
         """
         findings: list[Finding] = []
-        tls = {}
+        tls: dict[str, ListenerTLS] = {}
+        stapled: list[Stapled] = []
+        own: list[OwnCertificate] = []
         for options in loaded.configuration.listeners.enabled():
-            if options.ssl_options is None:
-                continue
             try:
-                tls[options.id] = build_server_context(
-                    options.ssl_options,
-                    loaded.base_dir,
-                    path=f"{options.path}.ssl_options",
-                    alpn=ALPN_HTTP if options.uses_websocket else ALPN_MQTT,
-                )
+                made = self._listener_tls(options, loaded, parts)
             except ConfigurationErrors as errors:
-                findings += errors.findings
+                findings += errors.errors
+                continue
+            if made is None or options.ssl_options is None:
+                continue
+            tls[options.id] = made
+            own += certificates_of(options, made)
+            own += authorities_of(options, loaded.base_dir)
+            for certificate, issuer, ocsp in stapled_by(options, made, loaded.base_dir):
+                stapled.append(Stapled(certificate, issuer, ocsp))
         if findings:
             raise ConfigurationErrors(findings)
-        return Credentials(loaded, tls)
+        return Credentials(loaded, parts, tls, stapled, own)
 
-    def ready(self, credentials: Credentials) -> Awaitable[object]:
-        """Done when the credentials can be used at once, within a bounded time. Never raises."""
-        return succeed(None)
+    def _listener_tls(
+        self, options: ListenerOptions, loaded: Loaded, parts: Parts
+    ) -> ListenerTLS | None:
+        if options.ssl_options is None:
+            return None
+        judge = None
+        if checkers := parts.checkers.get(options.id):
+            judge = RevocationPolicy(
+                checkers, clock=self._reactor, time_limit=parts.time_limits[options.id]
+            )
+        return build_listener_tls(
+            options.ssl_options,
+            loaded.base_dir,
+            path=f"{options.path}.ssl_options",
+            alpn=ALPN_HTTP if options.uses_websocket else ALPN_MQTT,
+            judge=judge,
+            psk=parts.psk,
+            psk_options=loaded.configuration.psk_authentication if parts.psk else None,
+            staple=self.stapler.response_for,
+        )
+
+    def ready(self, credentials: Credentials) -> Deferred[None]:
+        """Done when must-staple certificates have a response, or one try of theirs has failed.
+
+        Never raises; takes the ``refresh_http_timeout`` of the certificates at most.
+        """
+        for each in credentials.stapled:
+            try:
+                self.stapler.add(each.certificate, each.issuer, each.options)
+            except ConfigurationErrors as errors:
+                # Checked before; a file can vanish in between.
+                for finding in errors.errors:
+                    self._log.error("{finding}", finding=finding.text)
+        return self.stapler.first_fetch()
 
     def adopt(self, credentials: Credentials) -> None:
-        """Use them in place of the former. Does not fail."""
-        again = self._current is not None
-        self._current = credentials
-        if again:
-            self._changed()
+        """Use them in place of the former; sessions are checked again. Does not fail."""
+        former, self._current = self._current, credentials
+        if self._running:
+            credentials.parts.take_over(None if former is None else former.parts)
+        if former is not None:
+            self.stapler.keep_only(each.certificate for each in credentials.stapled)
+            self._read_files()
+            self._tell()
 
-    def start(self) -> None:
-        """Begin background work; the reactor runs."""
+    def start(self, listeners: Mapping[str, Listener]) -> Deferred[None]:
+        """Begin background work. Listeners with a must-staple certificate accept nobody before its
+        first response was fetched, or could not be; then the Deferred fires."""
+        current = self._current
+        assert current is not None
+        self._running = True
+        current.parts.take_over(None)
+        ready = self.ready(current)
+        self.stapler.start()
+        if ready.called:
+            return ready
+        held = [listeners[name] for name in current.must_staple() if name in listeners]
+        for listener in held:
+            listener.hold()
+
+        def release(_result: object) -> None:
+            for listener in held:
+                listener.release()
+
+        return ready.addCallback(release)
 
     def stop(self) -> None:
         """End background work."""
+        self._running = False
+        self.stapler.stop()
+        if self._current is not None:
+            self._current.parts.stop()
+
+    # --- within ------------------------------------------------------------------------------
+
+    def _tell(self) -> None:
+        if self._running:
+            self._changed()
+
+    def _read_files(self) -> None:
+        """Stores and checkers read the files they were made from, which were checked before."""
+        assert self._current is not None
+        for part in (self._current.parts.psk, self._current.parts.crl):
+            reload = getattr(part, "reload", None)
+            if reload is None:
+                continue
+            try:
+                result = reload()
+                if not isinstance(result, Deferred) and hasattr(result, "__await__"):
+                    result = ensureDeferred(result)
+            except Exception:
+                self._log.failure("{part} was not read again", part=type(part).__name__)
+                continue
+            if isinstance(result, Deferred):
+                result.addErrback(
+                    lambda failure: self._log.failure("reading again failed", failure=failure)
+                )
+
+    def __iter__(self) -> Iterator[ListenerTLS]:
+        return iter(() if self._current is None else self._current.tls.values())
