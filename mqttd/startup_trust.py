@@ -14,6 +14,7 @@ from mqttd.config.schema.tls import OcspOptions, SslOptions
 from mqttd.outgoing.tls import check_client_tls
 from mqttd.plugins import UnknownPlugin, psk_store, revocation_checker
 from mqttd.revocation.crl_files import check_crl_files
+from mqttd.revocation.ocsp_findings import check_ocsp_client
 from mqttd.revocation.stapling import check_stapling, find_issuer
 from mqttd.tls.certificates import load_certificates
 from mqttd.tls.files import FileProblem, read_pem
@@ -30,6 +31,7 @@ def check_listener_trust(options: SslOptions, path: str, base_dir: Path) -> Iter
             yield from _check_stapling(ocsp, chain, f"{path}.{place}", base_dir, cacertfile)
         if ocsp.enable_ocsp_stapling:
             yield from check_client_tls(ocsp.ssl, f"{path}.{place}.ssl", base_dir)
+    yield from check_ocsp_client(options.ocsp_client, f"{path}.ocsp_client")
     if options.ocsp_client.enable:
         yield from check_client_tls(options.ocsp_client.ssl, f"{path}.ocsp_client.ssl", base_dir)
     where = f"{path}.revocation_checkers"

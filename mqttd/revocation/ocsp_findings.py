@@ -10,6 +10,8 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from mqttd.config.errors import Finding, error, warning
+from mqttd.config.schema.client_tls import ClientTLSOptions
+from mqttd.config.schema.revocation import OcspClientOptions
 from mqttd.config.schema.tls import OcspOptions
 from mqttd.revocation.ocsp_message import responder_of, url_problem
 from mqttd.tls.certificates import extension_of, load_certificates
@@ -63,23 +65,10 @@ def check_stapling(
     leaf = chain[0]
     if not options.enable_ocsp_stapling:
         return _check_unstapled(leaf, path)
-    findings = []
+    findings: list[Finding] = []
     name = subject_of(leaf) or "without a subject"
-    if options.responder_url is not None:
-        problem = url_problem(options.responder_url)
-        if problem:
-            findings.append(
-                error(f"{path}.responder_url", problem, "give an address such as http://HOST/PATH")
-            )
-        elif options.responder_url.startswith("https:") and not options.ssl.enable:
-            findings.append(
-                error(
-                    f"{path}.responder_url",
-                    "is an https address, but ssl.enable is false",
-                    "give an http address, or remove ssl.enable",
-                )
-            )
-    elif responder_of(leaf) is None:
+    findings += _check_url(options.responder_url, options.ssl, path)
+    if options.responder_url is None and responder_of(leaf) is None:
         findings.append(
             error(
                 f"{path}.responder_url",
@@ -106,6 +95,22 @@ def check_stapling(
             )
         )
     return findings
+
+
+def check_ocsp_client(options: OcspClientOptions, path: str) -> list[Finding]:
+    """Whether the responder of ``ocsp_client`` can be used; ``ssl`` is looked at elsewhere."""
+    return _check_url(options.responder_url, options.ssl, path) if options.enable else []
+
+
+def _check_url(url: str | None, tls: ClientTLSOptions, path: str) -> list[Finding]:
+    if url is None:
+        return []
+    problem = url_problem(url)
+    cure = "give an address such as http://HOST/PATH"
+    if not problem and url.lower().startswith("https:") and not tls.enable:
+        problem = "is an https address, but ssl.enable is false"
+        cure = "give an http address, or remove ssl.enable"
+    return [error(f"{path}.responder_url", problem, cure)] if problem else []
 
 
 def _check_unstapled(leaf: x509.Certificate, path: str) -> list[Finding]:

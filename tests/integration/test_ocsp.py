@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import signal
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -245,6 +246,21 @@ def _request(certificate: Any, issuer: Any) -> bytes:
     from mqttd.revocation.ocsp_message import Question
 
     return Question.of(certificate, issuer).der
+
+
+def test_a_reload_with_a_new_certificate(place: Place, start_broker: Any) -> None:
+    broker = start_broker(config(place), place.folder)
+    broker.wait_for("says CN=localhost is good")
+    renewed = place.pki.intermediate.issue("renewed")
+    place.responder.good(renewed.cert)
+    place.install("server", renewed)
+    broker.process.send_signal(signal.SIGHUP)
+    broker.wait_for("says CN=renewed is good")
+    said = place.s_client(broker.ports["ssl:default"], "-status")
+    assert GOOD in said
+    assert f"{renewed.cert.serial_number:X}" in said
+    broker.stop()
+    assert len(list((place.folder / "data/ocsp").glob("*.ocsp"))) == 1, "the old one is dropped"
 
 
 # --- client certificates -----------------------------------------------------------------------

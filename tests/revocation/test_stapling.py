@@ -19,7 +19,9 @@ from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, formatEvent, globalLogPublisher
 
 from mqttd.config.schema.client_tls import ClientTLSOptions
+from mqttd.config.schema.revocation import OcspClientOptions
 from mqttd.config.schema.tls import OcspOptions
+from mqttd.revocation.ocsp_findings import check_ocsp_client
 from mqttd.revocation.stapling import Stapler, StapleState, check_stapling, find_issuer
 
 HOUR = 3600.0
@@ -601,3 +603,18 @@ def test_where_the_issuer_comes_from(pki: Any, make_cert_pem: Any, tmp_path: Pat
     assert nothing is None
     assert [each.path for each in findings] == [f"{PATH}.issuer_pem"]
     assert check_stapling(missing, [leaf, issuer], None, PATH) == []
+
+
+def test_the_address_of_the_responder_for_clients(pki: Any) -> None:
+    path = "listeners.ssl.default.ssl_options.ocsp_client"
+    no_tls = ClientTLSOptions(enable=False)
+    for url, tls, words in (
+        (None, None, ""),
+        ("http://h/", no_tls, ""),
+        ("h:80/", None, "does not start with http"),
+        ("HTTPS://h/", no_tls, "ssl.enable"),
+    ):
+        options = OcspClientOptions(enable=True, responder_url=url, ssl=tls or ClientTLSOptions())
+        found = [(each.path, words in each.message) for each in check_ocsp_client(options, path)]
+        assert found == ([(f"{path}.responder_url", True)] if words else [])
+    assert check_ocsp_client(OcspClientOptions(responder_url="h:80/"), path) == []
