@@ -90,7 +90,8 @@ class Site:
         """The seed's snippet, with its files below our folder and a port of the kernel's."""
         text = _snippet().replace("/etc/emqx", f"{self.folder}/etc/emqx")
         assert text.count("8883") == 1
-        return text.replace("8883", "0") + more
+        text = text.replace("8883", "0")
+        return text + text.replace("listeners.ssl.", "listeners.wss.") + more
 
     def page(self) -> str:
         """A path that nobody asked for yet."""
@@ -186,6 +187,20 @@ def test_a_revoked_client_is_refused_and_a_good_one_is_not(
     # by now the good one is served, and of the other nothing was ever looked at
     assert dial(port, good.context(version)).ask() == CONNACK
     assert not any(name in each for each in crl_broker.lines)
+
+
+@pytest.mark.parametrize("cached", [True, False], ids=["cached", "missed"])
+def test_over_websockets_too(crl_broker: Any, site: Site, dial: Any, cached: bool) -> None:
+    path = site.page()
+    good, bad = site.client(path), site.client(path)
+    site.server.pages[path] = site.ca.crl(bad.cert)
+    port = crl_broker.ports["wss:default"]
+    hello = b"GET / HTTP/1.1\r\n\r\n"
+    if cached:
+        assert dial(port, good.context()).ask(hello).startswith(b"HTTP")
+    seen = _refused(partial(dial, source="127.0.2.1"), port, bad, "1.2", hello)
+    assert "CERTIFICATE_REVOKED" in seen.upper().replace(" ", "_")
+    assert dial(port, good.context()).ask(hello).startswith(b"HTTP")
 
 
 def test_many_wait_for_one_fetch(crl_broker: Any, site: Site, dial: Any) -> None:
