@@ -142,6 +142,10 @@ class _CountingFactory(WrappingFactory):
     noisy = False
     protocol = _Counting
 
+    def __init__(self, wrapped: Any) -> None:
+        wrapped.noisy = False  # else two lines in the log for each connection
+        super().__init__(wrapped)
+
 
 @implementer(IAgent)
 class Plain:
