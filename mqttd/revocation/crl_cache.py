@@ -119,10 +119,11 @@ class CrlCache:
         self._kept.move_to_end(key)
         if kept.current is not None and self._is_usable(kept):
             return kept.current
-        # a fetch under way may succeed; after a failure nobody tries before the back-off ends
-        if kept.busy is not None or kept.problem is None:
-            return None
-        return kept.problem if self._clock.seconds() < kept.retry_at else None
+        # the first fetch is waited for; after a failure nobody waits for the next tries, which
+        # would hang as the first did while another address could be asked
+        if kept.busy is not None or self._clock.seconds() < kept.retry_at:
+            return kept.problem
+        return None
 
     async def get(self, url: str, issuer: x509.Certificate) -> RevocationList:
         """The list of an address, fetched if it must be. Raises BadList."""

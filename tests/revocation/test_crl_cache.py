@@ -131,6 +131,21 @@ def test_addresses_are_tried_in_order_and_ldap_is_passed_over(
     assert checker.known(chain).outcome == "revoked"
 
 
+def test_an_address_that_hangs_holds_up_only_the_first(
+    crl_world: Any, crl_server: Any, make_crl_server: Any, crl_ca: Any
+) -> None:
+    there = make_crl_server()
+    chain = crl_ca.chain(crl_server.url(), there.url())
+    there.pages["/ca.crl"] = crl_ca.crl()
+    crl_server.open.clear()
+    checker = crl_world.checker(http_timeout=0.2)
+    assert crl_world.check(checker, chain) == STATUS_GOOD
+    crl_world.clock.advance(5.0)
+    crl_world.loop.until(lambda: len(crl_server.asked) == 2)
+    # while it is tried again
+    assert checker.known(chain) == STATUS_GOOD
+
+
 def test_a_cache_too_small_for_the_addresses_of_one_certificate(
     crl_world: Any, crl_server: Any, crl_ca: Any
 ) -> None:
