@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from mqttd.broker.broker import Broker
 from mqttd.config.errors import ConfigurationErrors, Finding
@@ -37,8 +38,8 @@ class Trusting(Protocol):
     def ready(self, credentials: Any) -> Awaitable[object]:
         """Done when the credentials can be used at once, within a bounded time. Never raises."""
 
-    def adopt(self, credentials: Any) -> None:
-        """Use them in place of the former. Does not fail."""
+    def adopt(self, credentials: Any) -> Awaitable[object]:
+        """Use them in place of the former; done when everything is in force. Does not fail."""
 
 
 @attrs.frozen
@@ -104,6 +105,7 @@ class Reloader:
         self._findings = findings
         self._look: Look = look(loaded)
         self._digests = digests(loaded)
+        self._in_force: Deferred[Any] = succeed(None)
         self._busy = False
         self._waiting: list[Deferred[ReloadReport]] = []
         self._next = ""
@@ -155,6 +157,7 @@ class Reloader:
                 credentials = await self._in_thread(self._trust.prepare, loaded, parts)
                 await self._trust.ready(credentials)
             report = self._put_into_use(candidate, credentials, reason)
+            await self._in_force
         except ConfigurationErrors as errors:
             refused = tuple(finding.text for finding in errors.errors)
             report = ReloadReport(reason, refused=refused, findings=errors.findings)
@@ -216,7 +219,8 @@ class Reloader:
         # From here on nothing can fail; what does all the same must not keep the rest from it.
         self._do(self._listening.apply, moves, new.configuration, credentials)
         self._broker.limits = limits_of(new.configuration)
-        self._do(self._trust.adopt, credentials)
+        self._in_force = maybeDeferred(self._trust.adopt, credentials)
+        self._in_force.addErrback(self._broke)
         self.loaded, self._digests = new, candidate.digests
         self._findings = candidate.findings
         self._do(self._applied, new)
@@ -226,7 +230,10 @@ class Reloader:
         try:
             step(*arguments)
         except Exception:
-            self._log.failure("a step of a reload failed; this is a bug in mqttd")
+            self._broke(Failure())
+
+    def _broke(self, failure: Failure) -> None:
+        self._log.failure("a step of a reload failed; this is a bug in mqttd", failure)
 
     def _say(self, report: ReloadReport) -> None:
         reason = report.reason

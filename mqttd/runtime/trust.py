@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 from cryptography import x509
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.logger import Logger
 
 from mqttd.config.errors import ConfigurationErrors, Finding
@@ -168,15 +168,19 @@ class Trust:
                     self._log.error("{finding}", finding=finding.text)
         return self.stapler.first_fetch()
 
-    def adopt(self, credentials: Credentials) -> None:
-        """Use them in place of the former; sessions are checked again. Does not fail."""
+    def adopt(self, credentials: Credentials) -> Deferred[Any]:
+        """Use them in place of the former; sessions are checked again. Does not fail.
+
+        Fires when stores and checkers have read their files again.
+        """
         former, self._current = self._current, credentials
         if self._running:
             credentials.parts.take_over(None if former is None else former.parts)
-        if former is not None:
-            self.stapler.keep_only(each.certificate for each in credentials.stapled)
-            self._read_files()
-            self._tell()
+        if former is None:
+            return succeed(None)
+        self.stapler.keep_only(each.certificate for each in credentials.stapled)
+        self._tell()
+        return DeferredList(list(self._read_files(credentials.parts)))
 
     def start(self, listeners: Mapping[str, Listener]) -> Deferred[None]:
         """Begin background work. Listeners with a must-staple certificate accept nobody before its
@@ -212,24 +216,13 @@ class Trust:
         if self._running:
             self._changed()
 
-    def _read_files(self) -> None:
+    def _read_files(self, parts: Parts) -> Iterator[Deferred[Any]]:
         """Stores and checkers read the files they were made from, which were checked before."""
-        assert self._current is not None
-        for part in (self._current.parts.psk, self._current.parts.crl):
+        for part in (parts.psk, parts.crl):
             reload = getattr(part, "reload", None)
             if reload is None:
                 continue
-            try:
-                result = reload()
-                if not isinstance(result, Deferred) and hasattr(result, "__await__"):
-                    result = ensureDeferred(result)
-            except Exception:
-                self._log.failure("{part} was not read again", part=type(part).__name__)
-                continue
-            if isinstance(result, Deferred):
-                result.addErrback(
-                    lambda failure: self._log.failure("reading again failed", failure=failure)
-                )
-
-    def __iter__(self) -> Iterator[ListenerTLS]:
-        return iter(() if self._current is None else self._current.tls.values())
+            read: Deferred[Any] = maybeDeferred(reload)
+            yield read.addErrback(
+                lambda failure: self._log.failure("reading again failed", failure=failure)
+            )

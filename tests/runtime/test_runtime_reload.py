@@ -38,8 +38,9 @@ class NoTrust:
     def ready(self, credentials: Any) -> Any:
         return succeed(None)
 
-    def adopt(self, credentials: Any) -> None:
+    def adopt(self, credentials: Any) -> Any:
         self.adopted += 1
+        return succeed(None)
 
     def tls_of(self, options: Any) -> Any:
         return None
