@@ -9,6 +9,8 @@ from typing import Final
 
 import attrs
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from mqttd.interfaces import GOOD, REVOKED, STATUS_GOOD, UNKNOWN, RevocationStatus
 from mqttd.revocation.backoff import Backoff
@@ -17,6 +19,7 @@ from mqttd.revocation.ocsp_message import SKEW, Answer
 CAPACITY: Final = 50_000
 """Certificates whose status is remembered, for one listener."""
 
+_MOST_ISSUERS: Final = 1_000
 _ASK_AGAIN: Final = 0.75
 """The part of an answer's life after which it is asked for again."""
 _FIRST_WAIT: Final = 1.0
@@ -29,7 +32,7 @@ but a responder that is back is to be noticed soon."""
 class Entry:
     """What is known of one certificate; times are epoch seconds."""
 
-    certificate: x509.Certificate = attrs.field(repr=False)
+    der: bytes = attrs.field(repr=False)
     issuer: x509.Certificate | None = attrs.field(repr=False)
     status: RevocationStatus
     until: float
@@ -39,6 +42,11 @@ class Entry:
     due: float = 0.0
     """When to ask again in the background; 0: never."""
     backoff: Backoff = attrs.field(factory=lambda: Backoff(_FIRST_WAIT, _LONGEST_WAIT))
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The certificate, read anew: kept as an object it takes thrice the memory."""
+        return x509.load_der_x509_certificate(self.der)
 
     def status_at(self, now: float) -> RevocationStatus | None:
         """The status, or None when it has ended and must be asked for anew."""
@@ -56,6 +64,8 @@ class OcspCache:
         self._capacity = capacity
         self._entries: OrderedDict[bytes, Entry] = OrderedDict()
         self._plan: list[tuple[float, bytes]] = []
+        self._issuers: dict[bytes, x509.Certificate] = {}
+        self._figures = dict.fromkeys((GOOD, REVOKED, UNKNOWN), 0)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -92,7 +102,8 @@ class OcspCache:
         if answer.status == REVOKED:
             status = RevocationStatus(REVOKED, "revoked", text)
         used = now if old is None else old.used
-        entry = Entry(certificate, issuer, status, until, used, begin)
+        entry = self._entry(certificate, issuer, status, until, used)
+        entry.this_update = begin
         self._put(key, entry)
         if self._longest > 0:
             self._ask_at(key, entry, now + max((until - now) * _ASK_AGAIN, _FIRST_WAIT))
@@ -111,7 +122,7 @@ class OcspCache:
         if old is not None and (old.status.outcome == REVOKED or now < old.until):
             return self._again(key, old, now)
         used = now if old is None else old.used
-        entry = Entry(certificate, issuer, status, 0.0, used)
+        entry = self._entry(certificate, issuer, status, 0.0, used)
         if old is not None:
             entry.backoff = old.backoff
         self._put(key, entry)
@@ -131,10 +142,7 @@ class OcspCache:
 
     def figures(self) -> dict[str, int]:
         """How many certificates there are of each status."""
-        found = dict.fromkeys((GOOD, REVOKED, UNKNOWN), 0)
-        for entry in self._entries.values():
-            found[entry.status.outcome] += 1
-        return found
+        return dict(self._figures)
 
     def _again(self, key: bytes, entry: Entry, now: float) -> RevocationStatus:
         """Keep an entry as it is, for as long as the next try is to wait."""
@@ -144,11 +152,29 @@ class OcspCache:
         self._ask_at(key, entry, again)
         return entry.status
 
+    def _entry(
+        self,
+        certificate: x509.Certificate,
+        issuer: x509.Certificate | None,
+        status: RevocationStatus,
+        until: float,
+        used: float,
+    ) -> Entry:
+        """An entry that has its issuer in common with the others of that issuer."""
+        if issuer is not None:
+            if len(self._issuers) >= _MOST_ISSUERS:
+                self._issuers.clear()
+            issuer = self._issuers.setdefault(issuer.fingerprint(hashes.SHA256()), issuer)
+        return Entry(certificate.public_bytes(Encoding.DER), issuer, status, until, used)
+
     def _put(self, key: bytes, entry: Entry) -> None:
+        old = self._entries.pop(key, None)
         self._entries[key] = entry
-        self._entries.move_to_end(key)
+        self._figures[entry.status.outcome] += 1
         if len(self._entries) > self._capacity:
-            self._entries.popitem(last=False)
+            _, old = self._entries.popitem(last=False)
+        if old is not None:
+            self._figures[old.status.outcome] -= 1
 
     def _ask_at(self, key: bytes, entry: Entry, moment: float) -> None:
         entry.due = moment

@@ -323,6 +323,7 @@ def test_what_is_remembered_is_bounded(world: World) -> None:
             world.checker.known(chains[0])
     known = [world.checker.known(chain) is not None for chain in chains]
     assert known == [True, False, True]
+    assert world.checker.figures()["good"] == 2
 
 
 def test_failures_are_remembered_longer_and_longer(world: World) -> None:
