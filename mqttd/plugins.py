@@ -1,4 +1,4 @@
-"""The one caller of ``getPlugins``: finds what the configuration names, also what strangers wrote."""
+"""The one caller of ``getPlugins``: finds what the configuration names, whoever wrote it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mqttd.interfaces import (
 _Declared = TypeVar("_Declared")
 
 
-class UnknownPlugin(LookupError):
+class UnknownPlugin(LookupError):  # noqa: N818 - says what there is
     """No installed plugin has the name; ``known`` are the names there are."""
 
     def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:
@@ -64,17 +64,35 @@ class PSKStorePlugin(_Target):
 
 def revocation_checker(name: str) -> IRevocationCheckerPlugin:
     """The declared revocation checker. Raises UnknownPlugin."""
-    return _named(IRevocationCheckerPlugin, "revocation checker", name)
+    plugin: IRevocationCheckerPlugin = _named(IRevocationCheckerPlugin, "revocation checker", name)
+    return plugin
 
 
 def psk_store(name: str) -> IPSKStorePlugin:
     """The declared store of pre-shared keys. Raises UnknownPlugin."""
-    return _named(IPSKStorePlugin, "PSK store", name)
+    plugin: IPSKStorePlugin = _named(IPSKStorePlugin, "PSK store", name)
+    return plugin
 
 
 def installed(interface: Any) -> list[Any]:
     """Every plugin of one kind, by name."""
     return sorted(getPlugins(interface), key=lambda plugin: str(plugin.name))
+
+
+def describe() -> str:
+    """The kinds of plugins and what is installed of each, for people."""
+    lines = []
+    for interface, title, option in (
+        (IPSKStorePlugin, "Stores of pre-shared keys", "psk_authentication.store"),
+        (
+            IRevocationCheckerPlugin,
+            "Revocation checkers",
+            "ssl_options.enable_crl_check, .ocsp_client and .revocation_checkers",
+        ),
+    ):
+        lines.append(f"{title} ({option}):")
+        lines += [f"  {plugin.name:<12} {plugin.description}" for plugin in installed(interface)]
+    return "\n".join(lines)
 
 
 def _named(interface: Any, kind: str, name: str) -> Any:

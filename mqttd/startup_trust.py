@@ -13,6 +13,7 @@ from mqttd.config.load import Loaded
 from mqttd.config.schema.tls import OcspOptions, SslOptions
 from mqttd.outgoing.tls import check_client_tls
 from mqttd.plugins import UnknownPlugin, psk_store, revocation_checker
+from mqttd.psk.check import check_psk
 from mqttd.revocation.crl_files import check_crl_files
 from mqttd.revocation.ocsp_findings import check_ocsp_client
 from mqttd.revocation.stapling import check_stapling, find_issuer
@@ -48,6 +49,7 @@ def check_common_trust(loaded: Loaded) -> Iterator[Finding]:
     psk = configuration.psk_authentication
     if psk.enable:
         yield from _unknown(lambda: psk_store(psk.store), "psk_authentication.store")
+    yield from check_psk(psk, loaded.base_dir)
     crl_cache = configuration.crl_cache
     if any(
         listener.ssl_options is not None and listener.ssl_options.enable_crl_check

@@ -20,6 +20,7 @@ from mqttd.config.errors import ConfigurationErrors
 from mqttd.config.schema.log import LogOptions
 from mqttd.log.setup import Log
 from mqttd.runtime.signals import Signals
+from mqttd.plugins import describe
 from mqttd.startup import (
     CONFIG_FILES,
     EXIT_CONFIGURATION,
@@ -52,11 +53,8 @@ class Options(usage.Options):
         raise SystemExit(0)
 
     def opt_help_plugins(self) -> None:
-        """List the kinds of plugins the configuration can name, then exit."""
-        print(
-            "This version of mqttd has no plugin kinds yet: what it can do is built in.\n"
-            "Authenticators, authorizers, revocation checkers and PSK stores are to come."
-        )
+        """List the plugins the configuration can name, by kind, then exit."""
+        print(describe())
         raise SystemExit(0)
 
     @override

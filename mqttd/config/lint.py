@@ -25,13 +25,20 @@ def lint(configuration: Configuration) -> list[Finding]:
         if listener.ssl_options is not None:
             findings += _ssl_options(listener.ssl_options, f"{listener.path}.ssl_options")
     findings += _limits(configuration)
+    findings += _psk(configuration)
     return findings
+
+
+def is_psk_suite(name: str) -> bool:
+    """Whether a cipher suite, by its OpenSSL or IANA name, needs a pre-shared key."""
+    return "PSK" in name.upper().replace("_", "-").split("-")
 
 
 def _access(configuration: Configuration) -> Iterator[Finding]:
     listeners = list(configuration.listeners.enabled())
     authenticated = any_enabled(configuration.authentication)
-    if not authenticated and not all(map(_demands_proof, listeners)):
+    psk = configuration.psk_authentication.enable
+    if not authenticated and not all(_demands_proof(each, psk=psk) for each in listeners):
         yield warning(
             "authentication",
             "no authenticator is configured: everybody who can connect is let in",
@@ -39,9 +46,52 @@ def _access(configuration: Configuration) -> Iterator[Finding]:
         )
 
 
-def _demands_proof(listener: ListenerOptions) -> bool:
+def _demands_proof(listener: ListenerOptions, *, psk: bool) -> bool:
     """Whether nobody comes in without having proved something in the TLS handshake."""
-    return listener.ssl_options is not None and listener.ssl_options.requires_peer_cert
+    options = listener.ssl_options
+    if options is None:
+        return False
+    return options.requires_peer_cert or (psk and _is_psk_only(options))
+
+
+def _older_suites(options: SslOptions) -> list[str]:
+    return [name for name in options.ciphers if "_WITH_" in name or name[:4] != "TLS_"]
+
+
+def _is_psk_only(options: SslOptions) -> bool:
+    older = _older_suites(options)
+    return bool(older) and all(map(is_psk_suite, older))
+
+
+def _can_prove_psk(listener: ListenerOptions, configuration: Configuration) -> bool:
+    """Whether a client of the listener can prove a pre-shared key."""
+    options = listener.ssl_options
+    psk = configuration.psk_authentication
+    if options is None or not psk.enable:
+        return False
+    return any(map(is_psk_suite, options.ciphers)) or (psk.tls13 and "tlsv1.3" in options.versions)
+
+
+def _psk(configuration: Configuration) -> Iterator[Finding]:
+    listeners = list(configuration.listeners.enabled())
+    psk = configuration.psk_authentication
+    if psk.enable and not any(_can_prove_psk(each, configuration) for each in listeners):
+        yield warning(
+            "psk_authentication.enable",
+            "no listener lists PSK suites: no client can prove a key",
+            'write ssl_options { versions = ["tlsv1.2"], ciphers = "PSK-AES256-GCM-SHA384,..." }, '
+            "or psk_authentication.tls13 = true",
+        )
+    for listener in listeners:
+        own = listener.psk_identity_as_username
+        wanted = configuration.mqtt.psk_identity_as_username if own is None else own
+        if wanted and not _can_prove_psk(listener, configuration):
+            name = "psk_identity_as_username"
+            yield warning(
+                f"mqtt.{name}" if own is None else f"{listener.path}.{name}",
+                f"{listener.id} accepts no pre-shared keys: it refuses every client",
+                "set it on listeners with PSK suites only",
+            )
 
 
 def _listener(listener: ListenerOptions, configuration: Configuration) -> Iterator[Finding]:
@@ -111,7 +161,7 @@ def _certificate_identity(
     for name in ("peer_cert_as_username", "peer_cert_as_clientid"):
         own = getattr(listener, name)
         wanted = getattr(configuration.mqtt, name) if own is None else own
-        if wanted == "disabled" or _demands_proof(listener):
+        if wanted == "disabled" or (options is not None and options.requires_peer_cert):
             continue
         path = f"mqtt.{name}" if own is None else f"{listener.path}.{name}"
         if options is None:

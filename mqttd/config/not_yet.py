@@ -29,11 +29,6 @@ def any_enabled(sections: Sequence[object]) -> bool:
     )
 
 
-def is_psk_suite(name: str) -> bool:
-    """Whether a cipher suite, by its OpenSSL or IANA name, needs a pre-shared key."""
-    return "PSK" in name.upper().replace("_", "-").split("-")
-
-
 def _not_yet(path: str, what: str, cure: str = _REMOVE) -> Finding:
     return error(path, f"{what} is not supported yet by this version", cure)
 

@@ -57,7 +57,7 @@ def read_pem(value: str, base_dir: str | Path) -> PemSource:
             'give the path of a PEM file, or PEM text from "-----BEGIN" on',
         )
     path = resolve(value, base_dir)
-    data, mode = _read(path)
+    data, mode = read_file(path)
     if b"-----BEGIN " not in data:
         found = "is empty" if not data.strip() else "is no PEM file"
         cure = "give a PEM file; it holds lines such as -----BEGIN CERTIFICATE-----"
@@ -68,7 +68,8 @@ def read_pem(value: str, base_dir: str | Path) -> PemSource:
     return PemSource(data, str(path), mode)
 
 
-def _read(path: Path) -> tuple[bytes, int]:
+def read_file(path: Path, largest: int = _LARGEST) -> tuple[bytes, int]:
+    """A regular file's bytes and permission bits. Raises :exc:`FileProblem`."""
     user = "make the file readable for the user who runs the broker"
     try:
         # O_NONBLOCK: a FIFO in the place of a file must not stop the start for ever.
@@ -81,13 +82,13 @@ def _read(path: Path) -> tuple[bytes, int]:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise FileProblem(f"{path} is not a regular file", "give the path of a PEM file")
+            raise FileProblem(f"{path} is not a regular file", "give the path of a file")
         with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(_LARGEST + 1)
+            data = file.read(largest + 1)
     except OSError as problem:
         raise FileProblem(f"{path} cannot be read: {problem.strerror}", user) from None
     finally:
         os.close(descriptor)
-    if len(data) > _LARGEST:
-        raise FileProblem(f"{path} is larger than {_LARGEST >> 20} MB", "give a PEM file")
+    if len(data) > largest:
+        raise FileProblem(f"{path} is larger than {largest >> 20} MB", "give a smaller file")
     return data, stat.S_IMODE(status.st_mode)

@@ -8,7 +8,7 @@ import pytest
 
 from mqttd.config.errors import Finding
 from mqttd.config.load import Loaded
-from mqttd.config.not_yet import is_psk_suite
+from mqttd.config.lint import is_psk_suite
 
 Load = Callable[..., Loaded]
 Errors = Callable[..., dict[str, Finding]]
@@ -144,7 +144,6 @@ def test_two_listeners_on_one_port(
 @pytest.mark.parametrize(
     ("text", "path"),
     [
-        ("psk_authentication.enable = true", "psk_authentication.enable"),
         ('authentication { backend = http, url = "http://x" }', "authentication"),
         ("authentication = [{ enable = false }, { backend = x }]", "authentication"),
         ("authorization.sources = [{ type = file }]", "authorization.sources"),
@@ -155,16 +154,7 @@ def test_two_listeners_on_one_port(
         ("mqtt.client_attrs_init = [{ a = 1 }]", "mqtt.client_attrs_init"),
         ("listeners.ssl.a.authentication = [{ x = 1 }]", "listeners.ssl.a.authentication"),
         ("listeners.ssl.a.enable_authn = quick_deny_anonymous", "listeners.ssl.a.enable_authn"),
-        (f"{SSL}.ocsp.enable_ocsp_stapling = true", f"{SSL}.ocsp.enable_ocsp_stapling"),
-        (
-            f"{SSL} {{ verify = verify_peer, cacertfile = x, enable_crl_check = true }}",
-            f"{SSL}.enable_crl_check",
-        ),
-        (f"{SSL}.partial_chain = true", f"{SSL}.partial_chain"),
-        (f"{SSL}.partial_chain = two_cacerts_from_cacertfile", f"{SSL}.partial_chain"),
-        (f'{SSL}.verify_peer_ext_key_usage = "clientAuth"', f"{SSL}.verify_peer_ext_key_usage"),
         (f"{SSL}.managed_certs {{ bundle_name = x }}", f"{SSL}.managed_certs"),
-        (f'{SSL}.ciphers = "PSK-AES256-GCM-SHA384,RSA-PSK-RC4-SHA"', f"{SSL}.ciphers"),
     ],
 )
 def test_not_supported_yet(errors: Errors, text: str, path: str) -> None:

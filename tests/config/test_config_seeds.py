@@ -71,32 +71,30 @@ def test_tls_listeners_work_as_they_stand() -> None:
 
 @needs_seeds
 @pytest.mark.parametrize(
-    ("start", "word", "path"),
+    ("start", "word"),
     [
-        ("psk_authentication", "init_file", "psk_authentication.enable"),
-        ("listeners.ssl.default", "PSK-", "listeners.ssl.default.ssl_options.ciphers"),
-        (
-            "listeners.ssl.default",
-            "ocsp",
-            "listeners.ssl.default.ssl_options.ocsp.enable_ocsp_stapling",
-        ),
-        (
-            "listeners.ssl.default",
-            "enable_crl_check",
-            "listeners.ssl.default.ssl_options.enable_crl_check",
-        ),
-        ("authentication", "backend", "authentication"),
+        ("psk_authentication", "init_file"),
+        ("listeners.ssl.default", "PSK-"),
+        ("listeners.ssl.default", "ocsp"),
+        ("listeners.ssl.default", "enable_crl_check"),
     ],
 )
-def test_what_comes_later_is_refused_by_name_and_nothing_else(
-    start: str, word: str, path: str
-) -> None:
+def test_trust_snippets_are_read_as_they_stand(start: str, word: str) -> None:
     blocks = [block for block in _blocks_with(start) if word in block]
     assert blocks
     for block in blocks:
+        loaded = load_text(block)
+        assert [finding.text for finding in loaded.findings] == []
+
+
+@needs_seeds
+def test_authentication_is_refused_by_name_and_nothing_else() -> None:
+    blocks = [block for block in _blocks_with("authentication") if "backend" in block]
+    assert blocks
+    for block in blocks:
         found = _errors(block)
-        assert set(found) == {path}
-        assert "not supported yet by this version" in found[path].message
+        assert set(found) == {"authentication"}
+        assert "not supported yet by this version" in found["authentication"].message
 
 
 @needs_seeds
@@ -157,40 +155,6 @@ def test_the_same_forms_without_the_documents(load: Load) -> None:
 @pytest.mark.parametrize(
     ("more", "path"),
     [
-        (
-            """
-            listeners.ssl.default.ssl_options {
-              ocsp {
-                enable_ocsp_stapling = true
-                issuer_pem = "/etc/mqttd/certs/issuer.pem"
-                responder_url = "http://ocsp.example.com:9877"
-                refresh_interval = 15m
-                refresh_http_timeout = 15s
-              }
-            }
-            """,
-            "listeners.ssl.default.ssl_options.ocsp.enable_ocsp_stapling",
-        ),
-        (
-            "listeners.ssl.default.ssl_options.enable_crl_check = true",
-            "listeners.ssl.default.ssl_options.enable_crl_check",
-        ),
-        (
-            'listeners.ssl.default.ssl_options.ciphers = "PSK-AES256-GCM-SHA384,RSA-PSK-RC4-SHA"',
-            "listeners.ssl.default.ssl_options.ciphers",
-        ),
-        (
-            """
-            psk_authentication {
-                ## Whether to enable the PSK feature.
-                enable = true
-                init_file = "data/init.psk"
-                separator = ":"
-                ## chunk_size = 50
-            }
-            """,
-            "psk_authentication.enable",
-        ),
         (
             """
             authentication {

@@ -214,8 +214,8 @@ class SslOptions:
     partial_chain: str = option(
         Kind("false or a rule", _parse_partial_chain),
         "false",
-        """Accept chains that end in an intermediate of ``cacertfile``: it stands for its root. Every
-        value but ``false`` means this for all of them.""",
+        """Accept chains that end in an intermediate of ``cacertfile``: it stands for its root.
+        Every value but ``false`` means this for all of them.""",
     )
     verify_peer_ext_key_usage: str | None = option(
         TEXT,

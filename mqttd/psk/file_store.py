@@ -1,0 +1,93 @@
+"""The store of pre-shared keys that reads ``init_file``: in memory, replaced whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+from typing_extensions import override
+from zope.interface import implementer
+
+from mqttd.config.errors import ConfigurationErrors, Finding
+from mqttd.config.schema.psk import PskAuthenticationOptions
+from mqttd.interfaces import IPSKStore, PluginContext
+from mqttd.psk.check import read_psk_file
+from mqttd.psk.psk_file import PskFile
+
+
+@implementer(IPSKStore)
+class FilePSKStore:
+    """The keys of one file. Raises ConfigurationErrors when it cannot be read whole."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        options: PskAuthenticationOptions,
+        base_dir: Path,
+        *,
+        in_thread: Callable[..., Deferred[Any]] = deferToThread,
+    ) -> None:
+        self._options = options
+        self._base_dir = base_dir
+        self._in_thread = in_thread
+        self._watchers: list[Callable[[], object]] = []
+        self._keys: Mapping[bytes, bytes] = {}
+        read, findings = read_psk_file(options, base_dir)
+        if read is None:
+            raise ConfigurationErrors(findings)
+        self._take(read)
+
+    @override
+    def __repr__(self) -> str:
+        return f"<FilePSKStore {self._options.init_file}: {len(self._keys)} identities>"
+
+    def key_for(self, identity: bytes) -> bytes | None:
+        """See IPSKStore."""
+        return self._keys.get(identity)
+
+    def identities(self) -> Sequence[bytes]:
+        """See IPSKStore."""
+        return tuple(self._keys)
+
+    def on_change(self, changed: Callable[[], object]) -> None:
+        """See IPSKStore."""
+        self._watchers.append(changed)
+
+    @inlineCallbacks
+    def reload(self) -> Any:
+        """Read the file again and use it whole, or go on with the keys there are.
+
+        Fires with the findings, errors among them when nothing changed.
+        """
+        result: tuple[PskFile | None, list[Finding]] = yield self._in_thread(
+            read_psk_file, self._options, self._base_dir
+        )
+        read, findings = result
+        if read is None:
+            for finding in findings:
+                self._log.error("{finding}", event="psk_file_refused", finding=finding.text)
+        elif read.keys != self._keys:
+            self._take(read)
+            for changed in self._watchers:
+                changed()
+        return findings
+
+    def _take(self, read: PskFile) -> None:
+        self._keys = read.keys
+        self._log.info(
+            "pre-shared keys: {count} identities of {file}, keys written as {encoding}",
+            event="psk_file_read",
+            count=len(read.keys),
+            file=self._options.init_file,
+            encoding=read.encoding,
+        )
+
+
+def make(options: PskAuthenticationOptions, context: PluginContext) -> FilePSKStore:
+    """The plugin's target. Raises ConfigurationErrors."""
+    return FilePSKStore(options, context.base_dir)

@@ -1,0 +1,150 @@
+"""The file of pre-shared keys: ``IDENTITY:KEY`` lines in, every key or every bad line out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import attrs
+
+SHORTEST_KEY: Final = 16
+"""Bytes; a shorter key can be found out by trying (RFC 4279 section 7.2 asks for good ones)."""
+LONGEST_KEY: Final = 512
+"""Bytes; OpenSSL takes no longer one."""
+LONGEST_IDENTITY: Final = 255
+"""Bytes; OpenSSL's clients send no longer one."""
+
+_HEX_DIGITS: Final = frozenset(b"0123456789abcdefABCDEF")
+_BOM: Final = b"\xef\xbb\xbf"
+_BLANKS: Final = b" \t\v\f\r"
+
+
+@attrs.frozen
+class BadLine:
+    """A line that cannot be used: its number, from 1, and why; never the key in it."""
+
+    number: int
+    problem: str
+
+
+@attrs.frozen
+class PskFile:
+    """A file that was read. ``keys`` are those of the good lines; with ``bad`` ones none counts.
+
+    ``encoding`` is how keys are written: ``hex``, ``base64`` or ``text``.
+    """
+
+    keys: dict[bytes, bytes] = attrs.field(repr=False)
+    encoding: str
+    bad: list[BadLine]
+
+
+def parse_psk_file(data: bytes, *, separator: str = ":", encoding: str = "auto") -> PskFile:
+    """Read a file's bytes. Every bad line is named; nothing is raised.
+
+    The first separator in a line ends the identity. Blank lines and lines that begin with ``#``
+    are skipped. ``encoding`` ``auto`` is ``hex`` if every key is an even number of hexadecimal
+    digits for 16 bytes or more, else ``text``.
+    """
+    bad: list[BadLine] = []
+    found: list[tuple[int, bytes, bytes]] = []
+    for number, line in _lines(data):
+        identity, mark, secret = line.partition(separator.encode())
+        problem = _objection(identity, mark, secret, separator)
+        if problem is None:
+            found.append((number, identity, secret))
+        else:
+            bad.append(BadLine(number, problem))
+    if encoding == "auto":
+        encoding = "hex" if found and all(_is_hex(secret) for _, _, secret in found) else "text"
+    keys: dict[bytes, bytes] = {}
+    lines: dict[bytes, int] = {}
+    owners: dict[bytes, int] = {}
+    decode = _DECODERS[encoding]
+    for number, identity, secret in found:
+        key = decode(secret)
+        problem = _objection_to_key(key, encoding)
+        if problem is None and identity in lines:
+            problem = f"the identity stands in line {lines[identity]} already"
+        if problem is None and key in owners:
+            problem = f"the key is that of another identity too, in line {owners[key]}"
+        if problem is not None or key is None:
+            bad.append(BadLine(number, problem or "has no key"))
+            continue
+        keys[identity] = key
+        lines[identity] = owners[key] = number
+    bad.sort(key=lambda each: each.number)
+    return PskFile(keys, encoding, bad)
+
+
+def show_identity(identity: bytes) -> str:
+    """An identity for people: text, with what is not printable as escapes."""
+    text = identity.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
+    for number, ended in enumerate(data.removeprefix(_BOM).split(b"\n"), 1):
+        line = ended.removesuffix(b"\r")
+        if line.strip(_BLANKS) and not line.lstrip(_BLANKS).startswith(b"#"):
+            yield number, line
+
+
+def _objection(identity: bytes, mark: bytes, secret: bytes, separator: str) -> str | None:
+    if not mark:
+        return f'has no separator "{separator}"'
+    if not identity:
+        return "has no identity before the separator"
+    if not secret:
+        return "has no key behind the separator"
+    if identity.strip(_BLANKS) != identity:
+        return "has blanks around the identity"
+    if secret.strip(_BLANKS) != secret:
+        return "has blanks around the key"
+    if len(identity) > LONGEST_IDENTITY:
+        return f"the identity is longer than {LONGEST_IDENTITY} bytes"
+    if b"\0" in identity:
+        return "the identity holds a zero byte"
+    return None
+
+
+def _objection_to_key(key: bytes | None, encoding: str) -> str | None:
+    if key is None:
+        return {
+            "hex": "the key is not an even number of hexadecimal digits",
+            "base64": "the key is not base64",
+        }[encoding]
+    if len(key) < SHORTEST_KEY:
+        return f"the key has {len(key)} bytes; {SHORTEST_KEY} is the least"
+    if len(key) > LONGEST_KEY:
+        return f"the key has {len(key)} bytes; {LONGEST_KEY} is the most"
+    return None
+
+
+def _is_hex(secret: bytes) -> bool:
+    return (
+        len(secret) % 2 == 0 and len(secret) >= 2 * SHORTEST_KEY and _HEX_DIGITS.issuperset(secret)
+    )
+
+
+def _from_hex(secret: bytes) -> bytes | None:
+    try:
+        return binascii.unhexlify(secret)
+    except ValueError:
+        return None
+
+
+def _from_base64(secret: bytes) -> bytes | None:
+    try:
+        return base64.b64decode(secret, validate=True)
+    except ValueError:
+        return None
+
+
+_DECODERS: Final[dict[str, Callable[[bytes], bytes | None]]] = {
+    "hex": _from_hex,
+    "base64": _from_base64,
+    "text": lambda secret: secret,
+}
