@@ -114,11 +114,6 @@ HANDSHAKE_CAUSES: Final = table(
         detail=True,
     ),
     Cause(
-        "hello-too-large",
-        "the client's first TLS message is larger than is allowed",
-        "have the client offer fewer extensions; a scanner does this too",
-    ),
-    Cause(
         "internal",
         "an error of the broker's own ended the handshake",
         "report the lines around this one as a bug",

@@ -188,8 +188,9 @@ class ListenerFactory(ServerFactory):
         if connection.tls is not None:
             facts = connection.tls.facts(failure)
         peer = connection.peer.peer
-        self.refusals.refused(listener=self.id, peer=peer, kind=kind, text=text, **facts)
-        connection.ended = kind
+        connection.ended = self.refusals.refused(
+            listener=self.id, peer=peer, kind=kind, text=text, **facts
+        )
 
     def count(self, reason: str) -> None:
         """Count how a connection ended."""

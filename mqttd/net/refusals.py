@@ -104,19 +104,19 @@ class Refusals:
         alert: str | None = None,
         alert_sent: bool = False,
         verify_error: int | None = None,
-    ) -> None:
+    ) -> str:
         """Count a refused connection, and write its line unless its peer had enough of them.
 
         ``kind`` is that of a :class:`~mqttd.explain.cause.Cause`, ``text`` what is known beyond
         it. ``certificate`` is the one that was refused, ``alert`` the name of the fatal alert,
-        ``alert_sent`` whether it was ours, ``verify_error`` OpenSSL's ``X509_V_ERR_*``. Never
-        raises for anything the peer sent.
+        ``alert_sent`` whether it was ours, ``verify_error`` OpenSSL's ``X509_V_ERR_*``.
+        Returns the kind it is counted as, the most exact. Never raises for anything the peer sent.
         """
         kind = kind_of(kind, alert=None if alert_sent else alert, verify_error=verify_error)
         self._count(listener, kind)
         host = peer[0]
         if not self._may_write(_group(host), kind):
-            return
+            return kind
         cause = cause_of(kind)
         fields = _fields(cause, sni, hello, certificate, psk_identity)
         if alert is not None:
@@ -134,6 +134,7 @@ class Refusals:
             cure=cause.cure,
             **fields,
         )
+        return kind
 
     def counts(self) -> dict[tuple[str, str], int]:
         """How many connections were refused since the start, by listener and kind."""

@@ -10,6 +10,8 @@ import pytest
 import mqttd
 from mqttd.explain.causes import CAUSES, Cause, cause_of, kind_of
 from mqttd.explain.certificate_causes import VERIFY_ERRORS
+from mqttd.explain.sayings import ALERTS as RECEIVED
+from mqttd.explain.sayings import SAYINGS
 from mqttd.explain.suites import is_grease, suite_name
 from mqttd.tls.failure import ALERTS, alert_name
 
@@ -91,3 +93,17 @@ def test_every_word_that_ends_a_connection_is_in_the_table() -> None:
     }
     assert "crl-unreachable" in found
     assert found - set(CAUSES) - NO_KINDS == set()
+
+
+def test_every_cause_can_be_met() -> None:
+    """What nothing in the broker says and no client prints has no place in the table."""
+    folder = Path(mqttd.__file__).parent
+    source = "".join(
+        file.read_text("utf-8")
+        for file in folder.rglob("*.py")
+        if file.parent != folder / "explain"
+    )
+    met = {*VERIFY_ERRORS.values(), *dict(SAYINGS).values()}
+    met |= {kind for _, kind in RECEIVED.values()}
+    met |= {f"alert-{name.replace('_', '-')}" for name in ALERTS.values()}
+    assert {kind for kind in set(CAUSES) - met if f'"{kind}"' not in source} == set()

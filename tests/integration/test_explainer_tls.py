@@ -112,6 +112,7 @@ def explained(
     start_broker: Any,
     pki: Any,
     make_cert_pem: Any,
+    make_root: Any,
     tmp_path_factory: pytest.TempPathFactory,
     run: Any,
 ) -> Explained:
@@ -124,8 +125,9 @@ def explained(
         "expired": pki.root.client("late", begin=now - 9 * DAY, end=now - DAY),
         "early": pki.root.client("early", begin=now + DAY, end=now + 9 * DAY),
         "usage": pki.root.issue("web", usage=SERVER),
+        "good": pki.client_ec,
         "deep": pki.intermediate.client("deep"),
-        "forged": pki.root.client("forged"),
+        "forged": make_root("Test Root").client("forged"),  # another key, the same name
         "weak": weak,
     }
     for name, issued in files.items():
@@ -224,6 +226,7 @@ def test_alpn(explained: Explained) -> None:
         ("ssl:two", "early", "certificate-not-yet-valid", "certificate CN=early, serial "),
         ("ssl:two", "usage", "certificate-usage", "certificate CN=web, serial "),
         ("ssl:shallow", "deep", "certificate-chain", "too long"),
+        ("ssl:two", "forged", "certificate-signature", "certificate CN=forged, serial "),
     ],
 )
 def test_the_clients_certificate(
@@ -351,14 +354,35 @@ def test_the_client_says_nothing(explained: Explained) -> None:
     assert line.endswith("[timeout-tls]")
 
 
-def test_a_damaged_record(explained: Explained) -> None:
+def records(flight: bytes) -> list[bytes]:
+    """The records of a flight."""
+    found = []
+    while flight:
+        size = 5 + int.from_bytes(flight[3:5])
+        found.append(flight[:size])
+        flight = flight[size:]
+    return found
+
+
+CERTIFICATE_VERIFY = b"\x0f"
+
+
+@pytest.mark.parametrize(
+    ("listener", "forged", "kind"),
+    [("ssl:one", -1, "record"), ("ssl:two", CERTIFICATE_VERIFY, "bad-proof")],
+)
+def test_a_bit_is_changed_on_the_way(
+    explained: Explained, listener: str, forged: int | bytes, kind: str
+) -> None:
+    """In the last record of the client's last flight, or in what proves that it has its key."""
+
     def forge() -> None:
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         context = ssl.create_default_context(cafile=str(explained.folder / "root.pem"))
         context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(explained.folder / "good.pem", explained.folder / "good.key")
         client = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
-        port = explained.port("ssl:one")
-        with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        with socket.create_connection(("127.0.0.1", explained.port(listener)), 10) as connection:
             flight = b""
             while b"\x14\x03\x03\x00\x01\x01" not in flight:  # until ChangeCipherSpec
                 connection.sendall(flight)
@@ -367,10 +391,15 @@ def test_a_damaged_record(explained: Explained) -> None:
                 with pytest.raises(ssl.SSLWantReadError):
                     client.do_handshake()
                 flight = outgoing.read()
-            connection.sendall(flight[:-1] + bytes((flight[-1] ^ 1,)))
+            parts = records(flight)
+            at = forged
+            if isinstance(at, bytes):
+                (at,) = (n for n, part in enumerate(parts) if part[:1] + part[5:6] == b"\x16" + at)
+            parts[at] = parts[at][:-1] + bytes((parts[at][-1] ^ 1,))
+            connection.sendall(b"".join(parts))
             connection.recv(100)
 
-    assert explained.line("ssl:one", forge).endswith("[record]")
+    assert explained.line(listener, forge).endswith(f"[{kind}]")
 
 
 # --- what clients print ---------------------------------------------------------------------
