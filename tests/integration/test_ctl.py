@@ -340,6 +340,7 @@ def test_the_socket_comes_and_goes_with_the_broker(
     path = broker.folder / "run" / "mqttd.sock"
     assert stat.S_IMODE(path.lstat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert main(["ctl", "--socket", str(path), "status"]) == 0
     broker.stop()
     assert not path.exists()
     assert main(["ctl", "--socket", str(path), "status"]) == 1
