@@ -63,12 +63,7 @@ def broker(start_broker: Any, folder: Path) -> Any:
 def for_all(start_broker: Any, folder: Path) -> Any:
     """The options for all listeners, and one listener that says otherwise."""
     other = folder.parent / f"{folder.name}-all"
-    shutil.copytree(
-        folder,
-        other,
-        ignore=shutil.ignore_patterns("mqttd.conf"),
-        ignore=shutil.ignore_patterns("run"),
-    )
+    shutil.copytree(folder, other, ignore=shutil.ignore_patterns("mqttd.conf", "run"))
     config = "mqtt { peer_cert_as_username = cn, peer_cert_as_clientid = san_uri }\n"
     config += LISTENER % ("ssl", "all", "enable = true")
     config += LISTENER % ("ssl", "own", "peer_cert_as_username = disabled")
