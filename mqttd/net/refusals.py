@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import ipaddress
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
@@ -269,8 +270,8 @@ def _fields(
         fields["serial"] = f"{read.serial:x}"
         fields["issuer"] = _short(read.issuer)
         if cause.kind in _WITH_DATES:
-            fields["not_before"] = f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M}"
-            fields["not_after"] = f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M}"
+            fields["not_before"] = _date(read.not_before)
+            fields["not_after"] = _date(read.not_after)
     if psk_identity is not None:
         fields["psk_identity"] = _short(psk_identity.decode("utf-8", "backslashreplace"))
     return fields
@@ -305,6 +306,10 @@ def _facts(kind: str, fields: dict[str, Any]) -> str:
     if kind == "alpn" and "offered_alpn" in fields:
         facts.append(f"offered {fields['offered_alpn']}")
     return "".join(f"; {fact}" for fact in facts)
+
+
+def _date(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def _version(number: int) -> str:
