@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from cryptography import x509
@@ -76,6 +77,7 @@ class Site:
         self.ca = module.CrlAuthority(make_root("CRL Integration Root"))
         self.other = module.CrlAuthority(make_root("CRL Integration Root"))
         self.server = module.CrlServer()
+        self.make_server = module.CrlServer
         self._count = 0
         certs = folder / "etc/emqx/certs"
         certs.mkdir(parents=True)
@@ -102,7 +104,10 @@ class Site:
         """A client whose certificate names lists at these paths."""
         points = [
             x509.DistributionPoint(
-                [x509.UniformResourceIdentifier(self.server.url(path))], None, None, None
+                [x509.UniformResourceIdentifier(urljoin(self.server.url(), path))],
+                None,
+                None,
+                None,
             )
             for path in paths
         ]
@@ -319,6 +324,28 @@ def test_a_restart_while_the_server_is_down(start_broker: Any, site: Site, dial:
     seen = _refused(dial, port, bad, "1.2", b"")
     assert "REVOKED" in seen.upper()
     assert broker.stop() == -signal.SIGTERM
+
+
+def test_a_list_over_https(start_broker: Any, site: Site, dial: Any, pki: Any) -> None:
+    folder = site.folder / "https"
+    folder.mkdir()
+    (folder / "server.pem").write_text(pki.ec.key_pem + pki.ec.chain_pem)
+    (folder / "trusted.pem").write_text(pki.root.chain_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    server = site.make_server(0, context)
+    try:
+        path = site.page()
+        good, bad = site.client(server.url(path)), site.client(server.url(path))
+        server.pages[path] = site.ca.crl(bad.cert)
+        more = '\ncrl_cache.ssl.cacertfile = "trusted.pem"\nlog.console.level = debug\n'
+        broker = start_broker(site.config(more), folder)
+        port = broker.ports["ssl:default"]
+        assert dial(port, good.context()).ask() == CONNACK
+        assert "REVOKED" in _refused(dial, port, bad, "1.2", b"").upper()
+        assert broker.stop() == -signal.SIGTERM
+    finally:
+        server.stop()
 
 
 def test_lists_in_files(start_broker: Any, site: Site, dial: Any) -> None:

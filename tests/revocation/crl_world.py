@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import http.server
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -90,7 +91,7 @@ class CrlServer:
     is not set, answers wait.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.pages: dict[str, Any] = {}
         self.asked: list[str] = []
         self.open = threading.Event()
@@ -119,12 +120,16 @@ class CrlServer:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
+        if tls is not None:
+            plain = self._server.socket
+            self._server.socket = tls.wrap_socket(plain, server_side=True)
+        self.scheme = "http" if tls is None else "https"
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 
     def url(self, path: str = "/ca.crl") -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"{self.scheme}://127.0.0.1:{self.port}{path}"
 
     def asked_again(self, path: str) -> None:
         """Wait for one more request for a path."""
@@ -145,8 +150,8 @@ def make_crl_server() -> Iterator[Callable[..., CrlServer]]:
     """Start a CRL server, of a port or of one the kernel chooses."""
     made: list[CrlServer] = []
 
-    def make(port: int = 0) -> CrlServer:
-        made.append(CrlServer(port))
+    def make(port: int = 0, tls: ssl.SSLContext | None = None) -> CrlServer:
+        made.append(CrlServer(port, tls))
         return made[-1]
 
     yield make
