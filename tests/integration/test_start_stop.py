@@ -276,7 +276,7 @@ def test_twist_serves_too(tmp_path: Path, dial: Any) -> None:
     ("command", "words"),
     [
         (("twistd", "mqttd", "--version"), "mqttd "),
-        (("twistd", "mqttd", "--help-plugins"), "plugin"),
+        (("twistd", "mqttd", "--help-plugins"), "psk_authentication.store"),
         (("mqttd", "--version"), "mqttd "),
         (("twistd", "mqttd", "--check-config", "--config", "mqttd.conf"), "mqttd.conf: "),
         (("mqttd", "check", "--json", "--config", "mqttd.conf"), '"ok": true'),
