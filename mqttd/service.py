@@ -209,6 +209,7 @@ class BrokerService(Service):
                 cut.cancel()
             self._sweeper.stop()
             self.trust.stop()
+            self.listening.refusals.flush()
 
         return DeferredList(closing).addCallback(done)
 
