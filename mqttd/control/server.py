@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorUNIX
 from twisted.logger import Logger
+from twisted.protocols.policies import WrappingFactory
 from twisted.web.server import Site
 from typing_extensions import override
 
@@ -24,6 +25,8 @@ MODE: Final = 0o600
 """Whoever may open the socket controls the broker: its own user, and root."""
 LONGEST_PATH: Final = 107
 """Bytes of a Unix socket's path on Linux (unix(7))."""
+MOST_CONNECTIONS: Final = 32
+"""Connections at a time; one more is closed."""
 _IDLE_TIME: Final = 60.0
 """Seconds an idle connection is kept."""
 
@@ -48,6 +51,16 @@ class ControlSite(Site):
     @override
     def log(self, request: Any) -> None:
         """Nothing: who asks is the operator."""
+
+
+class FewConnections(WrappingFactory):
+    """Closes what comes beyond the limit at once."""
+
+    noisy = False
+
+    @override
+    def buildProtocol(self, addr: Any) -> Any:
+        return None if len(self.protocols) >= MOST_CONNECTIONS else super().buildProtocol(addr)
 
 
 class ControlServer:
@@ -91,10 +104,9 @@ class ControlServer:
 
     def _listen(self, path: Path) -> Any:
         site = ControlSite(Api(self._control), timeout=_IDLE_TIME, requestFactory=ControlRequest)
-        site.displayTracebacks = False
         before = os.umask(0o777 & ~MODE)  # bind(2) makes the file: never with another mode
         try:
-            return self._reactor.listenUNIX(str(path), site, mode=MODE)
+            return self._reactor.listenUNIX(str(path), FewConnections(site), mode=MODE)
         except CannotListenError as problem:
             reason = getattr(problem.socketError, "strerror", None) or problem.socketError
             raise SocketProblem(f"{path}: {reason}") from None

@@ -19,7 +19,7 @@ from mqttd.config.errors import ConfigurationErrors, Finding, by_severity, error
 from mqttd.config.schema.client_tls import ClientTLSOptions
 from mqttd.tls import native
 from mqttd.tls.certificates import ServerKey, check_key_file, load_certificates, load_key
-from mqttd.tls.ciphers import LEGACY_VERSIONS, Suites, choose_suites
+from mqttd.tls.ciphers import LEGACY_VERSIONS, Suites, choose_suites, is_psk
 from mqttd.tls.files import FileProblem, PemSource, read_pem
 from mqttd.tls.peer import subject_of
 
@@ -311,7 +311,16 @@ class _Reader:
 
     def _suites(self) -> Suites | None:
         options = self._options
-        suites, found = choose_suites(options.ciphers, options.versions, self._path)
+        psk = [name for name in options.ciphers if is_psk(name.replace("_", "-"))]
+        names = [name for name in options.ciphers if name not in psk]
+        if psk:
+            message = f"servers are not reached by pre-shared keys: {', '.join(psk)}"
+            cure = "list other suites, or remove ciphers"
+            if not names:
+                self._error("ciphers", message, cure)
+                return None
+            self._warning("ciphers", f"{message}; left out", cure)
+        suites, found = choose_suites(names, options.versions, self._path)
         # Its words on old versions are about a listener and its clients.
         versions = f"{self._path}.versions"
         self._findings += [finding for finding in found if finding.path != versions]

@@ -14,6 +14,7 @@ from twisted.logger import ILogObserver, formatEvent, globalLogPublisher
 
 from mqttd.cli.ctl_client import Refusal
 from mqttd.control.api import LARGEST_BODY
+from mqttd.control.server import MOST_CONNECTIONS
 
 Ask = Callable[..., Any]
 
@@ -170,6 +171,24 @@ def test_a_body_without_end_is_not_kept(server: Any, settle: Ask) -> None:
     assert settle(deferToThread(raw, str(server.path), head + chunk * 64)) == b""
     answer = settle(deferToThread(raw, str(server.path), head + chunk * 2 + b"0\r\n\r\n"))
     assert answer.split(b" ", 2)[1] == b"413"
+
+
+def test_no_more_connections_than_allowed(server: Any, settle: Ask) -> None:
+    def many() -> list[bytes]:
+        held = [socket.socket(socket.AF_UNIX) for _ in range(MOST_CONNECTIONS + 2)]
+        try:
+            for each in held:
+                each.settimeout(5)
+                each.connect(str(server.path))
+            return [each.recv(1) for each in held[-2:]]
+        finally:
+            for each in held:
+                each.close()
+
+    assert settle(deferToThread(many)) == [b"", b""]
+    request = b"GET /api/v5/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    answer = settle(deferToThread(raw, str(server.path), request))
+    assert answer.startswith(b"HTTP/1.1 200")
 
 
 def test_the_answer_is_json_with_its_length(server: Any, settle: Ask) -> None:

@@ -269,6 +269,11 @@ def test_findings_about_files(pki: Any, make_cert_pem: Texts, tmp_path: Path) ->
         ),
         ({"server_name_indication": "a b"}, [("error", "a.ssl.server_name_indication")]),
         ({"versions": ["tlsv1.2", "tlsv1.1"]}, [("warning", "a.ssl.versions")]),
+        ({"ciphers": ["PSK-AES128-CBC-SHA"]}, [("error", "a.ssl.ciphers")]),
+        (
+            {"ciphers": ["PSK-AES128-CBC-SHA", "ECDHE-RSA-AES128-GCM-SHA256"]},
+            [("warning", "a.ssl.ciphers"), ("notice", "a.ssl.ciphers")],
+        ),
         ({"ciphers": ["NONSENSE"]}, [("error", "a.ssl.ciphers"), ("warning", "a.ssl.ciphers")]),
     ]
     for options, expected in cases:
