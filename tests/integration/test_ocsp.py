@@ -356,6 +356,26 @@ def test_a_revoked_client_held_in_tls_1_3(clients: Clients) -> None:
     assert not any("RECV CONNECT" in line for line in broker.lines)
 
 
+@pytest.mark.parametrize("version", ["tlsv1.2", "tlsv1.3"])
+def test_a_client_is_held_until_the_answer_comes(
+    clients: Clients, spawn: Any, version: str
+) -> None:
+    broker = clients.start(", timeout = 20s")
+    clients.responder.open.clear()
+    folder = clients.place.folder
+    held = spawn(
+        "mosquitto_pub", "-h", "localhost", "-p", clients.port, "-t", "t", "-m", "x", "-q", "1",
+        "--cafile", folder / "root.pem", "--tls-version", version,
+        "--cert", folder / "good.pem", "--key", folder / "good.key",
+    )  # fmt: skip
+    assert clients.responder.asked.wait(20)
+    assert held.poll() is None
+    clients.responder.open.set()
+    assert held.wait(20) == 0
+    broker.wait_for("RECV PUBLISH")
+    broker.stop()
+
+
 @pytest.mark.parametrize(
     ("failure", "words"),
     [

@@ -44,6 +44,8 @@ class Responder:
         """Method and path of each request."""
         self.tls: tuple[str, str] | None = None
         """Files of a certificate and its key: answer over https."""
+        self.asked = threading.Event()
+        """Set when the first request over HTTP came."""
         self.open = threading.Event()
         self.open.set()
         self._server: http.server.ThreadingHTTPServer | None = None
@@ -107,6 +109,7 @@ class Responder:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                responder.asked.set()
                 responder.open.wait(20)
                 length = int(self.headers.get("Content-Length") or 0)
                 with turn:
