@@ -93,14 +93,16 @@ def check_chain_complete(material: Material, *, cloud: bool) -> list[Finding]:
 def check_chain_order(material: Material, *, cloud: bool) -> list[Finding]:
     """Whether own certificate and issuers stand one behind the other, and nothing else."""
     leaf = material.leaf
-    presented = material.presented
-    if leaf is None or _in_order(presented):
-        return _check_split(material) if cloud else []
+    if leaf is None:
+        return []
+    presented = tuple(dict.fromkeys(material.presented))
+    findings = [] if presented == material.presented else [_twice(material)]
+    if _in_order(presented):
+        return findings + (_check_split(material) if cloud else [])
     parts = sort_bundle(presented)
     start = leaf if not _is_authority(leaf) else (parts.users or (leaf,))[0]
     chain = chain_of(start, presented)
-    findings = []
-    strangers = [each for each in dict.fromkeys(presented) if each not in chain]
+    strangers = [each for each in presented if each not in chain]
     for stranger in strangers:
         file = _file_of(stranger, material)
         findings.append(
@@ -144,6 +146,17 @@ def _check_split(material: Material) -> list[Finding]:
             f"take it apart: mqttd certs split {name} --out-dir DIR",
         )
     ]
+
+
+def _twice(material: Material) -> Finding:
+    presented = material.presented
+    name = _name(next(each for each in presented if presented.count(each) > 1))
+    files = [material.certificate.name, *([material.chain.name] if material.chain else [])]
+    return error(
+        "chain-order",
+        f"{name} stands twice in {' and '.join(files)}",
+        f"remove it from {files[-1]}",
+    )
 
 
 def _in_order(chain: Sequence[x509.Certificate]) -> bool:

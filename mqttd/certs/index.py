@@ -84,7 +84,7 @@ def show_index(entries: Iterable[Entry]) -> str:
 
 def _parse(line: str) -> Entry:
     status, expires, revoked, serial, _file, subject = line.split("\t")
-    if status not in {"V", "R", "E"} or (status == "R") != bool(revoked):
+    if status not in {"V", "R", "E"} or (status == "R") != bool(revoked) or "-" in serial:
         raise ValueError(line)
     when, _, reason = revoked.partition(",")
     return Entry(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mqttd.certs.authority import Authority, create_authority, open_authority
 from mqttd.certs.errors import CertsProblem
@@ -166,6 +169,25 @@ def test_the_index_survives_a_round_trip(authority: Authority, tmp_path: Path) -
     assert parse_index(show_index(entries), "index.txt") == entries
     assert all(isinstance(entry, Entry) for entry in entries)
     assert serial_text(0xABC) == "0ABC"
+
+
+@given(st.text(alphabet="VRE\t\n,-0123456789ABZ/x", max_size=80))
+def test_any_index_is_read_or_refused_by_line(text: str) -> None:
+    try:
+        entries = parse_index(text, "index.txt")
+    except CertsProblem:
+        return
+    assert parse_index(show_index(entries), "index.txt") == entries
+
+
+def test_many_at_a_time_lose_no_line(authority: Authority, tmp_path: Path) -> None:
+    def issue(number: int) -> None:
+        out = tmp_path / f"dev{number}"
+        open_authority(tmp_path / "ca").issue(out.name, FOR_CLIENTS, key_kind="ec", out=out)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(issue, range(24)))
+    assert len({entry.serial for entry in authority.entries()}) == 24
 
 
 @pytest.mark.parametrize(

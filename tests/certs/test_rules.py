@@ -187,6 +187,18 @@ def test_order_and_strangers(files: Files, pki: Any) -> None:
     assert "put the server's own certificate first" in first["key-match"]
 
 
+def test_a_certificate_in_both_files(files: Files, pki: Any) -> None:
+    found = files.check(pki.ec, chain=[pki.ec.cert, *pki.ec.issuers])
+    assert list(found) == ["chain-order"]
+    assert "CN=localhost stands twice in " in found["chain-order"]
+    assert found["chain-order"].endswith("/chain.pem")
+
+
+def test_a_self_signed_certificate_is_a_chain_of_its_own(files: Files, make_root: Any) -> None:
+    san = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+    assert files.check(make_root("Alone", extra=[san])) == {}
+
+
 def test_one_file_with_everything_is_to_be_split_for_the_form(files: Files, pki: Any) -> None:
     found = files.check(pki.ec, certificates=[pki.ec.cert, pki.intermediate.cert], chain=[])
     assert found == {"chain-order": found["chain-order"]}
