@@ -15,6 +15,9 @@ from typing import Any
 
 import attrs
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from mqttd.cli import main
 from mqttd.config.load import load_text
@@ -258,6 +261,78 @@ def test_lists_and_responses(ctl: Ctl) -> None:
     assert refused.status == 1
     assert "no listener has enable_crl_check" in refused.err
     assert ctl("ocsp", "refresh").status == 1
+
+
+CHECKED = """
+listeners.ssl.default {
+  bind = "127.0.0.1:0"
+  ssl_options {
+    keyfile = "key.pem", certfile = "cert.pem", cacertfile = "ca.pem"
+    verify = verify_peer, enable_crl_check = true
+    ocsp {
+      enable_ocsp_stapling = true, issuer_pem = "issuer.pem"
+      responder_url = "http://127.0.0.1:1/", refresh_http_timeout = 2s
+    }
+  }
+}
+crl_cache.files = ["root.crl"]
+"""
+
+
+def test_lists_and_responses_of_a_broker_that_uses_them(
+    start_broker: Callable[..., Any],
+    pki: Any,
+    make_cert_pem: Callable[..., str],
+    tmp_path_factory: pytest.TempPathFactory,
+    capsys: pytest.CaptureFixture[str],
+    dial: Callable[..., Any],
+    client_context: Callable[..., ssl.SSLContext],
+    packet: Callable[..., bytes],
+) -> None:
+    folder = tmp_path_factory.mktemp("checked")
+    (folder / "cert.pem").write_text(pki.ec.chain_pem)
+    (folder / "key.pem").write_text(pki.ec.key_pem)
+    (folder / "ca.pem").write_text(make_cert_pem(pki.root.cert))
+    (folder / "issuer.pem").write_text(make_cert_pem(pki.intermediate.cert))
+
+    def write_list(*serials: int) -> None:
+        now = pki.ec.cert.not_valid_before_utc
+        builder = x509.CertificateRevocationListBuilder().issuer_name(pki.root.cert.subject)
+        builder = builder.last_update(now).next_update(pki.ec.cert.not_valid_after_utc)
+        for serial in serials:
+            revoked = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now)
+            builder = builder.add_revoked_certificate(revoked.build())
+        signed = builder.sign(pki.root.key, hashes.SHA256())
+        (folder / "root.crl").write_bytes(signed.public_bytes(Encoding.PEM))
+
+    write_list(1)
+    broker = start_broker(CHECKED, folder)
+    socket = str(folder / "run" / "mqttd.sock")
+
+    def ctl(*arguments: str) -> Printed:
+        status = main(["ctl", "--socket", socket, *arguments])
+        captured = capsys.readouterr()
+        return Printed(status, captured.out, captured.err)
+
+    # whose list it is is known once a certificate of its issuer was seen
+    dial(broker.ports["ssl:default"], client_context(pki.client_ec)).ask(packet("one"))
+    (listed,) = ctl("crl", "list", "--json").json
+    assert listed["usable"] is True
+    assert listed["entries"] == 1
+    assert listed["issuer"] == "CN=Test Root"
+    assert listed["next_update"].endswith("Z")
+    assert "root.crl" in ctl("crl").out
+    write_list(1, 2)
+    refreshed = ctl("crl", "refresh", "--json")
+    assert refreshed.status == 0
+    assert refreshed.json[0]["entries"] == 2
+    (stapled,) = ctl("ocsp", "--json").json
+    assert stapled["status"] == "none"
+    assert stapled["url"] == "http://127.0.0.1:1/"
+    failed = ctl("ocsp", "refresh")
+    assert failed.status == 1
+    assert "127.0.0.1:1" in failed.out
+    broker.stop()
 
 
 def test_plugins(ctl: Ctl) -> None:
