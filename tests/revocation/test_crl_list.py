@@ -193,6 +193,13 @@ def test_size_and_several_lists(crl_ca: Any) -> None:
     assert cause(pem + pem, crl_ca) == "crl-garbage"
     assert len(split_lists(b"text\n" + pem + pem)) == 2
     assert read(pem.replace(b"\n", b"\r\n"), crl_ca).entries == {}
+    # lines of any length, and more of them than are decoded at once
+    many = crl_ca.crl(*range(1, 8000), encoding=Encoding.PEM)
+    begin, *body, end = many.splitlines()
+    flat = b"".join(body)
+    lines = [flat[at : at + 61] for at in range(0, len(flat), 61)]
+    odd = b"\n".join([begin, *lines, end])
+    assert len(read(odd, crl_ca).entries) == 7999
 
 
 def test_new_entries(crl_ca: Any) -> None:
