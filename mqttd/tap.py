@@ -110,14 +110,15 @@ class MqttdService(MultiService):
 
     @override
     def startService(self) -> None:
-        self._start(super().startService)
         # Imported late: it installs a reactor when there is none.
         from twisted.internet import reactor  # noqa: PLC0415
 
+        # Before anybody is told that we are ready: without a handler they would end the process.
         self._signals = Signals(
             reactor, {signal.SIGHUP: self._hang_up, signal.SIGUSR1: self._reopen_log}
         )
         self._signals.start()
+        self._start(super().startService)
 
     def _hang_up(self) -> None:
         self._reopen_log()

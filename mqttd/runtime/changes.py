@@ -14,6 +14,7 @@ from mqttd.engine.options import EngineOptions
 
 _AT_START = (
     "control",
+    "data_dir",
     "log.console.enable",
     "log.console.formatter",
     "log.file.enable",

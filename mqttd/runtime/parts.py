@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from twisted.logger import Logger
@@ -12,6 +13,7 @@ from mqttd.config.load import Loaded
 from mqttd.config.schema.listeners import ListenerOptions
 from mqttd.interfaces import IPSKStore, IRevocationChecker, PluginContext
 from mqttd.plugins import UnknownPlugin, psk_store, revocation_checker
+from mqttd.runtime.sources import digests_of
 from mqttd.startup_trust import SWITCHES
 
 _GRACE = 1.0
@@ -26,9 +28,9 @@ OCSP = "ocsp"
 class Parts:
     """The checkers and the store of one configuration.
 
-    What ``former`` made from the same options is taken over; with other options, and so is every
-    part that keeps nothing, a new one is made. Raises ConfigurationErrors. Made in the reactor's
-    thread, as plugins expect.
+    What ``former`` made from the same options is taken over. ``data_dir`` is the one of the start,
+    which a reload does not change. Raises ConfigurationErrors. Made in the reactor's thread, as
+    plugins expect.
     """
 
     _log = Logger()
@@ -39,14 +41,14 @@ class Parts:
         reactor: Any,
         changed: Callable[[], object],
         former: Parts | None = None,
+        data_dir: Path | None = None,
     ) -> None:
         self._made: list[tuple[tuple[object, ...], Any]] = []
         self._former = former
         self._changed = changed
         configuration = loaded.configuration
-        self._context = PluginContext(
-            reactor, loaded.base_dir, loaded.base_dir / configuration.data_dir
-        )
+        folder = data_dir or loaded.base_dir / configuration.data_dir
+        self._context = PluginContext(reactor, loaded.base_dir, folder)
         self.psk: IPSKStore | None = None
         self.crl: IRevocationChecker | None = None
         self.checkers: dict[str, dict[str, IRevocationChecker]] = {}
@@ -136,7 +138,8 @@ class Parts:
         return checkers
 
     def _part(self, key: tuple[object, ...], plugin: Any, options: Any, path: str) -> Any:
-        key = (*key, self._context.base_dir, self._context.data_dir)
+        # The authorities of outgoing TLS are read once, when the part is made.
+        key = (*key, digests_of(getattr(options, "ssl", None), self._context.base_dir))
         for known, part in self._known():
             if known == key:
                 if not any(part is each for each in self._parts()):

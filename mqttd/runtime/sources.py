@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,17 @@ def look(loaded: Loaded) -> Look:
 
 def digests(loaded: Loaded) -> Digests:
     """Read and hash every file."""
+    return _digests(named_files(loaded))
+
+
+def digests_of(section: Any, base_dir: Path) -> Digests:
+    """Read and hash the files that one section of the configuration names."""
+    return _digests(base_dir / value for _, value in _paths(section, ""))
+
+
+def _digests(files: Iterable[Path]) -> Digests:
     found = {}
-    for file in named_files(loaded):
+    for file in files:
         try:
             if file.is_file():
                 with file.open("rb") as stream:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -13,7 +14,8 @@ from twisted.logger import Logger
 from mqttd.config.errors import ConfigurationErrors, Finding
 from mqttd.config.load import Loaded
 from mqttd.config.schema.listeners import ListenerOptions
-from mqttd.config.schema.tls import OcspOptions
+from mqttd.config.schema.psk import PskAuthenticationOptions
+from mqttd.config.schema.tls import OcspOptions, SslOptions
 from mqttd.interfaces import IPSKStore, IRevocationChecker
 from mqttd.net.listeners import Listener
 from mqttd.revocation.policy import RevocationPolicy
@@ -21,6 +23,7 @@ from mqttd.revocation.stapling import Stapler, client_maker, must_staple
 from mqttd.runtime.expiry import OwnCertificate
 from mqttd.runtime.own import authorities_of, certificates_of, stapled_by
 from mqttd.runtime.parts import Parts
+from mqttd.runtime.sources import Digests, digests_of
 from mqttd.tls.context import ALPN_HTTP, ALPN_MQTT
 from mqttd.tls.listener_context import ListenerTLS, build_listener_tls
 
@@ -34,19 +37,61 @@ class Stapled:
     options: OcspOptions
 
 
+@attrs.frozen
+class _Origin:
+    """What the TLS of a listener was made from: where it is equal nothing is made anew."""
+
+    options: SslOptions = attrs.field(repr=False)
+    alpn: bytes
+    psk_options: PskAuthenticationOptions | None
+    psk: IPSKStore | None = attrs.field(eq=id)
+    checkers: Mapping[str, IRevocationChecker] = attrs.field(
+        eq=lambda checkers: [(name, id(each)) for name, each in checkers.items()]
+    )
+    time_limit: float
+    digests: Digests = attrs.field(repr=False)
+
+
+@attrs.frozen(eq=False)
+class _Made:
+    """TLS of one listener, and the certificates it is about."""
+
+    origin: _Origin
+    tls: ListenerTLS = attrs.field(repr=False)
+    stapled: Sequence[Stapled] = attrs.field(repr=False)
+    own: Sequence[OwnCertificate] = attrs.field(repr=False)
+
+
 @attrs.frozen(eq=False)
 class Credentials:
     """What the listeners of one configuration present and accept, by the listener's id."""
 
     loaded: Loaded
     parts: Parts
-    tls: Mapping[str, ListenerTLS] = attrs.field(repr=False)
-    stapled: Sequence[Stapled] = attrs.field(repr=False)
-    own: Sequence[OwnCertificate] = attrs.field(repr=False)
+    made: Mapping[str, _Made] = attrs.field(repr=False)
+
+    @property
+    def stapled(self) -> list[Stapled]:
+        """Every certificate that responses are to be fetched for."""
+        return [each for made in self.made.values() for each in made.stapled]
+
+    @property
+    def own(self) -> list[OwnCertificate]:
+        """Every certificate that is presented or trusted."""
+        return [each for made in self.made.values() for each in made.own]
 
     def tls_of(self, options: ListenerOptions) -> ListenerTLS | None:
         """TLS of a listener by its options, or None for a plain one."""
-        return self.tls.get(options.id)
+        made = self.made.get(options.id)
+        return None if made is None else made.tls
+
+    def changed(self, former: Credentials) -> set[str]:
+        """Listeners whose TLS is another than under the former credentials."""
+        return {
+            name
+            for name, made in self.made.items()
+            if name not in former.made or made.tls is not former.made[name].tls
+        }
 
     def gate_timeout(self, options: ListenerOptions) -> float | None:
         """Seconds a client of the listener may wait for the answer of its checkers."""
@@ -54,25 +99,32 @@ class Credentials:
 
     def must_staple(self) -> Iterator[str]:
         """Listeners one of whose certificates demands a stapled response (RFC 7633)."""
-        for name, tls in self.tls.items():
-            if any(
-                context.chain and must_staple(context.chain[0])
-                for context in (tls.default, *tls.names.values())
-            ):
+        for name, made in self.made.items():
+            if any(must_staple(each.certificate) for each in made.stapled):
                 yield name
 
 
 class Trust:
-    """Holds the credentials in use. ``changed`` is called when sessions must be checked again."""
+    """Holds the credentials in use.
+
+    ``changed`` is called when sessions must be checked again: with the ids of listeners, or with
+    None for all.
+    """
 
     _log = Logger()
 
-    def __init__(self, loaded: Loaded, reactor: Any, changed: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        reactor: Any,
+        changed: Callable[[Collection[str] | None], object],
+    ) -> None:
         self._reactor = reactor
         self._changed = changed
         self._current: Credentials | None = None
         self._running = False
-        folder = loaded.base_dir / loaded.configuration.data_dir / "ocsp"
+        self._data_dir = loaded.base_dir / loaded.configuration.data_dir
+        folder = self._data_dir / "ocsp"
         self.stapler = Stapler(reactor, folder, client_maker(reactor, loaded.base_dir))
 
     # --- what is in use ----------------------------------------------------------------------
@@ -105,7 +157,7 @@ class Trust:
     def parts(self, loaded: Loaded) -> Parts:
         """Checkers and stores for a configuration. Raises ConfigurationErrors."""
         former = None if self._current is None else self._current.parts
-        return Parts(loaded, self._reactor, self._tell, former)
+        return Parts(loaded, self._reactor, self._tell, former, self._data_dir)
 
     def prepare(self, loaded: Loaded, parts: Parts) -> Credentials:
         """Credentials for ``loaded``, to be used by :meth:`adopt`; may run in a thread.
@@ -113,46 +165,57 @@ class Trust:
         Raises ConfigurationErrors with every error there is.
         """
         findings: list[Finding] = []
-        tls: dict[str, ListenerTLS] = {}
-        stapled: list[Stapled] = []
-        own: list[OwnCertificate] = []
+        made: dict[str, _Made] = {}
+        former = {} if self._current is None else self._current.made
         for options in loaded.configuration.listeners.enabled():
+            if options.ssl_options is None:
+                continue
+            origin = self._origin(options, options.ssl_options, loaded, parts)
+            known = former.get(options.id)
+            if known is not None and known.origin == origin:
+                made[options.id] = known
+                continue
             try:
-                made = self._listener_tls(options, loaded, parts)
+                made[options.id] = self._make(options, origin, loaded.base_dir)
             except ConfigurationErrors as errors:
                 findings += errors.errors
-                continue
-            if made is None or options.ssl_options is None:
-                continue
-            tls[options.id] = made
-            own += certificates_of(options, made)
-            own += authorities_of(options, loaded.base_dir)
-            for certificate, issuer, ocsp in stapled_by(options, made, loaded.base_dir):
-                stapled.append(Stapled(certificate, issuer, ocsp))
         if findings:
             raise ConfigurationErrors(findings)
-        return Credentials(loaded, parts, tls, stapled, own)
+        return Credentials(loaded, parts, made)
 
-    def _listener_tls(
-        self, options: ListenerOptions, loaded: Loaded, parts: Parts
-    ) -> ListenerTLS | None:
-        if options.ssl_options is None:
-            return None
-        judge = None
-        if checkers := parts.checkers.get(options.id):
-            judge = RevocationPolicy(
-                checkers, clock=self._reactor, time_limit=parts.time_limits[options.id]
-            )
-        return build_listener_tls(
-            options.ssl_options,
-            loaded.base_dir,
-            path=f"{options.path}.ssl_options",
+    def _origin(
+        self, options: ListenerOptions, ssl_options: SslOptions, loaded: Loaded, parts: Parts
+    ) -> _Origin:
+        psk_options = loaded.configuration.psk_authentication
+        return _Origin(
+            options=ssl_options,
             alpn=ALPN_HTTP if options.uses_websocket else ALPN_MQTT,
-            judge=judge,
+            psk_options=None if parts.psk is None else psk_options,
             psk=parts.psk,
-            psk_options=loaded.configuration.psk_authentication if parts.psk else None,
+            checkers=parts.checkers.get(options.id, {}),
+            time_limit=parts.time_limits.get(options.id, 0.0),
+            digests=digests_of(ssl_options, loaded.base_dir),
+        )
+
+    def _make(self, options: ListenerOptions, origin: _Origin, base_dir: Path) -> _Made:
+        judge = None
+        if origin.checkers:
+            judge = RevocationPolicy(
+                origin.checkers, clock=self._reactor, time_limit=origin.time_limit
+            )
+        tls = build_listener_tls(
+            origin.options,
+            base_dir,
+            path=f"{options.path}.ssl_options",
+            alpn=origin.alpn,
+            judge=judge,
+            psk=origin.psk,
+            psk_options=origin.psk_options,
             staple=self.stapler.response_for,
         )
+        stapled = [Stapled(*each) for each in stapled_by(options, tls, base_dir)]
+        own = [*certificates_of(options, tls), *authorities_of(options, base_dir)]
+        return _Made(origin, tls, stapled, own)
 
     def ready(self, credentials: Credentials) -> Deferred[None]:
         """Done when must-staple certificates have a response, or one try of theirs has failed.
@@ -179,7 +242,7 @@ class Trust:
         if former is None:
             return succeed(None)
         self.stapler.keep_only(each.certificate for each in credentials.stapled)
-        self._tell()
+        self._tell(credentials.changed(former))
         return DeferredList(list(self._read_files(credentials.parts)))
 
     def start(self, listeners: Mapping[str, Listener]) -> Deferred[None]:
@@ -212,9 +275,9 @@ class Trust:
 
     # --- within ------------------------------------------------------------------------------
 
-    def _tell(self) -> None:
-        if self._running:
-            self._changed()
+    def _tell(self, listeners: Collection[str] | None = None) -> None:
+        if self._running and (listeners is None or listeners):
+            self._changed(listeners)
 
     def _read_files(self, parts: Parts) -> Iterator[Deferred[Any]]:
         """Stores and checkers read the files they were made from, which were checked before."""
