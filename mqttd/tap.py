@@ -19,8 +19,8 @@ from mqttd.cli.check import check, report
 from mqttd.config.errors import ConfigurationErrors
 from mqttd.config.schema.log import LogOptions
 from mqttd.log.setup import Log
-from mqttd.runtime.signals import Signals
 from mqttd.plugins import describe
+from mqttd.runtime.signals import Signals
 from mqttd.startup import (
     CONFIG_FILES,
     EXIT_CONFIGURATION,
