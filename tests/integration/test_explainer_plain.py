@@ -29,7 +29,7 @@ listeners.ws.default {
   bind = "127.0.0.1:0"
   websocket { check_origin_enable = true, check_origins = ["http://good.example"] }
 }
-mqtt.idle_timeout = 2s
+mqtt.idle_timeout = 1s
 log.console { level = info, formatter = FORMATTER }
 """
 UPGRADE = (
