@@ -213,11 +213,12 @@ def _read(question: Question, body: bytes, now: datetime.datetime) -> Answer:
     if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
         raise BadAnswer(*_REFUSALS[response.response_status])
     signer = _signer(response, question.issuer)
-    _check_signature(response, signer)
     responder, nocheck = "", False
     if signer is not question.issuer:
+        # First: a key of a stranger's choice is not computed with.
         nocheck = _check_delegation(signer, question.issuer, now)
         responder = subject_of(signer)
+    _check_signature(response, signer)
     _check_extensions(response)
     _check_nonce(response, question.nonce)
     single = _single(response, question)

@@ -6,12 +6,14 @@ import base64
 import datetime
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 import pytest
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
@@ -84,7 +86,7 @@ class Forger:
             builder = builder.certificates([each.cert for each in sent])
         if extra is not None:
             builder = builder.add_extension(extra, critical=True)
-        made = builder.sign(signer.key, digest or hashes.SHA256())
+        made = builder.sign(signer.key, None if digest == "none" else digest or hashes.SHA256())
         return made.public_bytes(Encoding.DER)
 
 
@@ -174,6 +176,43 @@ def test_a_delegated_responder_of_openssl(pki: Any, ocsp_responder: Any, wall: A
     asked = question(pki)
     answer = asked.read(responder.answer(asked.der), wall())
     assert (answer.status, answer.responder, answer.nocheck) == ("good", "CN=responder", False)
+
+
+def test_an_rsa_authority(make_root: Any, ocsp_responder: Any, wall: Any) -> None:
+    root = make_root("RSA Root", kind="rsa")
+    client = root.client()
+    responder = ocsp_responder(root)
+    responder.good(client.cert)
+    asked = Question.of(client.cert, root.cert)
+    body = responder.answer(asked.der)
+    assert asked.read(body, wall()).status == "good"
+    signature = ocsp.load_der_ocsp_response(body).signature
+    assert cause_of(asked, body.replace(signature, signature[::-1]), wall()) == (
+        "ocsp-bad-signature"
+    )
+
+
+def test_an_ed25519_responder(pki: Any, forger: Forger, wall: Any) -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    signer = pki.root.issue("ed", key=key, san=[], usage=ExtendedKeyUsageOID.OCSP_SIGNING)
+    made = forger.make(signer=signer, sent=[signer], digest="none")
+    assert question(pki).read(made, wall()).status == "good"
+
+
+def test_a_kind_of_key_that_is_not_known(pki: Any, forger: Forger, wall: Any) -> None:
+    key = dsa.generate_private_key(2048)
+    signer = pki.root.issue("dsa", key=key, san=[], usage=ExtendedKeyUsageOID.OCSP_SIGNING)
+    try:
+        made = forger.make(signer=signer, sent=[signer])
+    except UnsupportedAlgorithm:
+        pytest.skip("DSA is not built in")
+    assert cause_of(question(pki), made, wall()) == "ocsp-bad-signature"
+
+
+def test_a_certificate_of_another_kind_cannot_be_asked_about(pki: Any) -> None:
+    with pytest.raises(BadAnswer) as caught:
+        Question.of(pki.client_ec.cert, pki.root.cert, cast("Any", 5))
+    assert caught.value.cause == "ocsp-garbage"
 
 
 def test_who_may_not_sign(pki: Any, forger: Forger, wall: Any) -> None:
