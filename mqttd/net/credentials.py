@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 
 from mqttd.tls.trust_store import still_trusts
-from mqttd.tls.verdict import ACCEPT, ACCEPTED, Verdict
+from mqttd.tls.verdict import ACCEPT, ACCEPTED, REVOKED, Verdict
 
 if TYPE_CHECKING:
     from mqttd.net.connection import NetworkConnection
@@ -52,7 +52,7 @@ def told(verdict: Verdict) -> str:
     """What a client is told (MQTT 5 Reason String): nothing of what we know beyond."""
     if verdict in (EXPIRED, WITHDRAWN, CHANGED, UNTRUSTED):
         return verdict.text
-    if verdict.cause == "revoked":
+    if verdict.error == REVOKED:
         return "client certificate revoked"
     return "client certificate no longer accepted"
 
