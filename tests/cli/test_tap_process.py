@@ -122,6 +122,23 @@ def test_a_daemon_logs_to_twistds_file_in_our_form(command: Any, write: Any, fol
     assert "Try it" not in log
 
 
+def test_a_daemon_reloads_and_opens_its_log_anew(command: Any, write: Any, folder: Path) -> None:
+    assert command("twistd", "mqttd", "-c", write(FREE)).status == 0
+    pid = int((folder / "twistd.pid").read_text())
+    try:
+        wait_for(folder / "twistd.log", "mqttd is ready")
+        write(FREE + 'listeners.ws.new.bind = "127.0.0.1:0"')
+        (folder / "twistd.log").rename(folder / "old.log")
+        os.kill(pid, signal.SIGUSR1)
+        wait_for(folder / "twistd.log", "")
+        os.kill(pid, signal.SIGHUP)
+        content = wait_for(folder / "twistd.log", "reload (SIGHUP)")
+        assert "ws:new listening on" in content
+        assert "SIGHUP" not in (folder / "old.log").read_text()
+    finally:
+        stop(pid)
+
+
 def test_a_daemon_with_a_log_file_needs_no_other(command: Any, write: Any, folder: Path) -> None:
     name = write(FREE + 'log.file { enable = true, path = "own.log" }')
     assert command("twistd", "mqttd", "-c", name).status == 0
