@@ -116,3 +116,8 @@ crl_ca = _crl.crl_ca
 make_crl_ca = _crl.make_crl_ca
 crl_world = _crl.crl_world
 log_lines = _crl.log_lines
+
+_ocsp = _load("ocsp_worlds")
+stapling_world = _ocsp.stapling_world
+must_staple = _ocsp.must_staple
+ocsp_world = _ocsp.ocsp_world

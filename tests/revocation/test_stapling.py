@@ -4,106 +4,23 @@ from __future__ import annotations
 
 import datetime
 import itertools
-import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import AuthorityInformationAccessOID
-from twisted.internet.defer import maybeDeferred
-from twisted.internet.task import Clock
-from twisted.logger import ILogObserver, formatEvent, globalLogPublisher
-
-from mqttd.config.schema.client_tls import ClientTLSOptions
-from mqttd.config.schema.revocation import OcspClientOptions
-from mqttd.config.schema.tls import OcspOptions
-from mqttd.revocation.ocsp_findings import check_ocsp_client
-from mqttd.revocation.stapling import Stapler, StapleState, check_stapling, find_issuer
 
 HOUR = 3600.0
 URL = "http://ocsp.example/"
 
 
-class World:
-    """A stapler whose time stands still, and the responder it asks."""
-
-    def __init__(self, pki: Any, responder: Any, fetcher: Any, wall: Any, folder: Path) -> None:
-        self.pki = pki
-        self.responder = responder
-        self.fetcher = fetcher
-        self.wall = wall
-        self.folder = folder
-        self.clock = Clock()
-        self.log: list[Any] = []
-        self.stapler = self.new()
-
-    def new(self, *, keep: bool = True) -> Stapler:
-        """A broker that was started again."""
-        self.clock = Clock()
-        self.stapler = Stapler(
-            self.clock,
-            self.folder if keep else None,
-            lambda options: self.fetcher,
-            wall=self.wall,
-            in_thread=maybeDeferred,
-        )
-        return self.stapler
-
-    def add(self, server: Any = None, issuer: Any = None, **options: Any) -> None:
-        server = server or self.pki.ec
-        issuer = issuer or self.pki.intermediate
-        options.setdefault("responder_url", URL)
-        chosen = OcspOptions(enable_ocsp_stapling=True, **options)
-        self.stapler.add(server.cert, issuer.cert, chosen)
-
-    def pass_time(self, seconds: float) -> None:
-        self.wall.now += seconds
-        self.clock.advance(seconds)
-
-    def staple(self, server: Any = None) -> str:
-        """The status stapled for a server certificate; empty for none."""
-        der = self.stapler.response_for((server or self.pki.ec).cert)
-        if not der:
-            return ""
-        response = ocsp.load_der_ocsp_response(der)
-        assert response.serial_number == (server or self.pki.ec).cert.serial_number
-        return response.certificate_status.name
-
-    def lines(self, level: str) -> list[str]:
-        return [formatEvent(e) for e in self.log if e["log_level"].name == level]
-
-    def state(self) -> StapleState:
-        (only,) = self.stapler.list()
-        return only
-
-
 @pytest.fixture
-def world(
-    pki: Any, ocsp_responder: Any, direct: Any, wall: Any, tmp_path: Path
-) -> Iterator[World]:
-    responder = ocsp_responder(pki.intermediate)
-    responder.good(pki.ec.cert)
-    made = World(pki, responder, direct(responder), wall, tmp_path / "ocsp")
-    observer = cast("ILogObserver", made.log.append)
-    globalLogPublisher.addObserver(observer)
-    yield made
-    globalLogPublisher.removeObserver(observer)
+def world(stapling_world: Any) -> Any:
+    return stapling_world
 
 
-def with_extension(pki: Any, extension: x509.ExtensionType) -> Any:
-    return pki.intermediate.issue(extra=[extension])
-
-
-@pytest.fixture
-def must_staple(pki: Any) -> Any:
-    return with_extension(pki, x509.TLSFeature([x509.TLSFeatureType.status_request]))
-
-
-def test_nothing_is_stapled_before_the_first_answer(world: World) -> None:
+def test_nothing_is_stapled_before_the_first_answer(world: Any) -> None:
     world.add()
     assert world.staple() == ""
     assert world.state().status == "none"
@@ -114,7 +31,7 @@ def test_nothing_is_stapled_before_the_first_answer(world: World) -> None:
     assert world.staple() == "GOOD"
 
 
-def test_it_is_fetched_with_get_and_the_time_limit(world: World) -> None:
+def test_it_is_fetched_with_get_and_the_time_limit(world: Any) -> None:
     world.add(refresh_http_timeout=7.5)
     world.stapler.start()
     ((method, url, limit),) = world.fetcher.fetched
@@ -122,7 +39,7 @@ def test_it_is_fetched_with_get_and_the_time_limit(world: World) -> None:
     assert url.startswith(URL + "M")
 
 
-def test_post_when_get_is_refused(world: World) -> None:
+def test_post_when_get_is_refused(world: Any) -> None:
     world.responder.lie = lambda request, truth: (
         (200, truth()) if world.fetcher.fetched[-1][0] == "POST" else (405, b"")
     )
@@ -133,7 +50,7 @@ def test_post_when_get_is_refused(world: World) -> None:
     assert world.staple() == "GOOD"
 
 
-def test_get_when_post_is_refused(world: World) -> None:
+def test_get_when_post_is_refused(world: Any) -> None:
     world.responder.lie = lambda request, truth: (
         (200, truth()) if world.fetcher.fetched[-1][0] == "GET" else (404, b"<html>")
     )
@@ -143,7 +60,7 @@ def test_get_when_post_is_refused(world: World) -> None:
     assert world.staple() == "GOOD"
 
 
-def test_it_is_refreshed_at_the_interval(world: World) -> None:
+def test_it_is_refreshed_at_the_interval(world: Any) -> None:
     world.add(refresh_interval=300.0)
     world.stapler.start()
     world.pass_time(299)
@@ -152,7 +69,7 @@ def test_it_is_refreshed_at_the_interval(world: World) -> None:
     assert len(world.fetcher.fetched) == 2
 
 
-def test_it_is_refreshed_at_half_of_the_remaining_life(world: World) -> None:
+def test_it_is_refreshed_at_half_of_the_remaining_life(world: Any) -> None:
     world.responder.options = ("-nmin", "10")
     world.add(refresh_interval=HOUR)
     world.stapler.start()
@@ -162,7 +79,7 @@ def test_it_is_refreshed_at_half_of_the_remaining_life(world: World) -> None:
     assert len(world.fetcher.fetched) == 2
 
 
-def test_an_answer_that_ends_soon_does_not_make_us_ask_all_the_time(world: World) -> None:
+def test_an_answer_that_ends_soon_does_not_make_us_ask_all_the_time(world: Any) -> None:
     world.responder.options = ("-nmin", "1")
     truth = world.responder.answer
     kept: list[bytes] = []
@@ -179,7 +96,7 @@ def test_an_answer_that_ends_soon_does_not_make_us_ask_all_the_time(world: World
 
 
 @pytest.mark.parametrize("down", ["unreachable", "timeout", "tls", "too-large"])
-def test_the_old_response_is_kept_while_it_lasts(world: World, down: str) -> None:
+def test_the_old_response_is_kept_while_it_lasts(world: Any, down: str) -> None:
     world.add()
     world.stapler.start()
     world.fetcher.down = down
@@ -198,7 +115,7 @@ def test_the_old_response_is_kept_while_it_lasts(world: World, down: str) -> Non
     assert not world.lines("error")
 
 
-def test_failures_are_tried_again_less_and_less_often(world: World) -> None:
+def test_failures_are_tried_again_less_and_less_often(world: Any) -> None:
     world.fetcher.down = "unreachable"
     world.add(refresh_interval=100.0)
     world.stapler.start()
@@ -250,7 +167,7 @@ def lies(pki: Any) -> dict[str, Callable[[bytes, Callable[[], bytes]], tuple[int
     "kind",
     ["garbage", "empty", "huge", "status 500", "cut", "changed", "try later", "unauthorized"],
 )
-def test_a_lying_responder_is_not_stapled(world: World, kind: str) -> None:
+def test_a_lying_responder_is_not_stapled(world: Any, kind: str) -> None:
     world.responder.lie = lies(world.pki)[kind]
     world.add()
     world.stapler.start()
@@ -264,7 +181,7 @@ def test_a_lying_responder_is_not_stapled(world: World, kind: str) -> None:
     assert world.staple() == "GOOD"
 
 
-def test_a_response_for_another_certificate_is_not_stapled(world: World) -> None:
+def test_a_response_for_another_certificate_is_not_stapled(world: Any) -> None:
     pki = world.pki
     world.responder.good(pki.rsa.cert)
     asked = (
@@ -287,7 +204,7 @@ def _sha1() -> Any:
     return hashes.SHA1()
 
 
-def test_a_response_of_another_signer_is_not_stapled(world: World, ocsp_responder: Any) -> None:
+def test_a_response_of_another_signer_is_not_stapled(world: Any, ocsp_responder: Any) -> None:
     stranger = ocsp_responder(world.pki.intermediate, world.pki.other_root)
     stranger.good(world.pki.ec.cert)
     world.fetcher.responder = stranger
@@ -297,7 +214,7 @@ def test_a_response_of_another_signer_is_not_stapled(world: World, ocsp_responde
     assert "did not vouch" in world.state().last_error
 
 
-def test_an_unknown_certificate_is_not_stapled_and_tried_again(world: World) -> None:
+def test_an_unknown_certificate_is_not_stapled_and_tried_again(world: Any) -> None:
     world.responder.forget(world.pki.ec.cert)
     world.add()
     world.stapler.start()
@@ -308,7 +225,7 @@ def test_an_unknown_certificate_is_not_stapled_and_tried_again(world: World) -> 
     assert world.staple() == "GOOD"
 
 
-def test_our_own_revocation_is_an_alarm_at_each_refresh_and_is_stapled(world: World) -> None:
+def test_our_own_revocation_is_an_alarm_at_each_refresh_and_is_stapled(world: Any) -> None:
     world.add()
     world.stapler.start()
     world.responder.revoke(world.pki.ec.cert)
@@ -322,7 +239,7 @@ def test_our_own_revocation_is_an_alarm_at_each_refresh_and_is_stapled(world: Wo
     assert len(world.lines("critical")) == 2
 
 
-def test_an_old_answer_played_back_does_not_hide_the_revocation(world: World) -> None:
+def test_an_old_answer_played_back_does_not_hide_the_revocation(world: Any) -> None:
     old: list[bytes] = []
     world.responder.lie = lambda request, truth: (200, old.append(truth()) or old[0])  # type: ignore[func-returns-value]
     world.add()
@@ -362,7 +279,7 @@ def _later_revoked(pki: Any, now: float) -> bytes:
 # --- over a restart and a reload ---------------------------------------------------------------
 
 
-def test_a_restart_during_an_outage(world: World) -> None:
+def test_a_restart_during_an_outage(world: Any) -> None:
     world.add()
     world.stapler.start()
     world.stapler.stop()
@@ -378,7 +295,7 @@ def test_a_restart_during_an_outage(world: World) -> None:
     assert world.staple() == ""
 
 
-def test_what_is_kept_is_checked_like_what_is_fetched(world: World) -> None:
+def test_what_is_kept_is_checked_like_what_is_fetched(world: Any) -> None:
     world.add()
     world.stapler.start()
     (kept,) = world.folder.glob("*.ocsp")
@@ -396,7 +313,7 @@ def test_what_is_kept_is_checked_like_what_is_fetched(world: World) -> None:
     assert not world.lines("error")
 
 
-def test_a_removed_certificate_leaves_nothing(world: World) -> None:
+def test_a_removed_certificate_leaves_nothing(world: Any) -> None:
     world.add()
     world.stapler.start()
     world.stapler.remove(world.pki.ec.cert)
@@ -407,7 +324,7 @@ def test_a_removed_certificate_leaves_nothing(world: World) -> None:
     assert world.clock.getDelayedCalls() == []
 
 
-def test_a_reload_keeps_what_did_not_change(world: World) -> None:
+def test_a_reload_keeps_what_did_not_change(world: Any) -> None:
     world.responder.good(world.pki.rsa.cert)
     world.add()
     world.add(world.pki.rsa)
@@ -420,7 +337,7 @@ def test_a_reload_keeps_what_did_not_change(world: World) -> None:
     assert world.staple(world.pki.rsa) == ""
 
 
-def test_new_options_ask_anew_and_keep_the_response_meanwhile(world: World) -> None:
+def test_new_options_ask_anew_and_keep_the_response_meanwhile(world: Any) -> None:
     world.add()
     world.stapler.start()
     world.fetcher.hold = True
@@ -434,7 +351,7 @@ def test_new_options_ask_anew_and_keep_the_response_meanwhile(world: World) -> N
     assert len(world.fetcher.fetched) == 3, "the old options are no longer asked for"
 
 
-def test_a_stop_ends_what_is_under_way(world: World) -> None:
+def test_a_stop_ends_what_is_under_way(world: Any) -> None:
     world.fetcher.hold = True
     world.add()
     world.stapler.start()
@@ -443,7 +360,7 @@ def test_a_stop_ends_what_is_under_way(world: World) -> None:
     assert not world.lines("warn")
 
 
-def test_certificates_do_not_get_each_others_response(world: World) -> None:
+def test_certificates_do_not_get_each_others_response(world: Any) -> None:
     world.responder.revoke(world.pki.rsa.cert)
     world.add()
     world.add(world.pki.rsa)
@@ -451,170 +368,3 @@ def test_certificates_do_not_get_each_others_response(world: World) -> None:
     assert world.staple() == "GOOD"
     assert world.staple(world.pki.rsa) == "REVOKED"
     assert world.stapler.response_for(world.pki.root.cert) == b""
-
-
-# --- must-staple -------------------------------------------------------------------------------
-
-
-def test_a_must_staple_certificate_is_fetched_for_before_listening(
-    world: World, must_staple: Any
-) -> None:
-    world.responder.good(must_staple.cert)
-    world.add()
-    world.add(must_staple)
-    world.fetcher.hold = True
-    done: list[object] = []
-    world.stapler.first_fetch().addCallback(done.append)
-    assert not done
-    assert len(world.fetcher.fetched) == 1, "the other certificate is not waited for"
-    world.stapler.start()
-    world.fetcher.release()
-    assert len(done) == 1
-    assert world.staple(must_staple) == "GOOD"
-    assert world.stapler.list()[1].must_staple
-
-
-def test_without_a_response_it_is_an_error_line_and_the_start_goes_on(
-    world: World, must_staple: Any
-) -> None:
-    world.fetcher.down = "timeout"
-    world.add(must_staple)
-    done: list[object] = []
-    world.stapler.first_fetch().addCallback(done.append)
-    assert len(done) == 1
-    (line,) = world.lines("error")
-    assert "must-staple" in line
-    assert "does not answer" in line
-
-
-def test_nothing_is_waited_for_with_a_kept_response_or_without_must_staple(
-    world: World, must_staple: Any
-) -> None:
-    world.responder.good(must_staple.cert)
-    world.add(must_staple)
-    world.stapler.first_fetch()
-    world.new()
-    world.fetcher.hold = True
-    world.add(must_staple)
-    world.add()
-    done: list[object] = []
-    world.stapler.first_fetch().addCallback(done.append)
-    assert len(done) == 1
-
-
-# --- for operators -----------------------------------------------------------------------------
-
-
-def test_the_list_can_be_written_as_json(world: World) -> None:
-    import attrs
-
-    world.add(responder_url="http://ocsp.example/a?key=secret")
-    world.stapler.start()
-    shown = attrs.asdict(world.state())
-    assert "secret" not in json.dumps(shown)
-    assert shown["subject"] == "CN=localhost"
-    assert shown["url"] == "http://ocsp.example/a"
-    assert shown["status"] == "good"
-    begin = datetime.datetime.fromisoformat(shown["this_update"])
-    end = datetime.datetime.fromisoformat(shown["next_update"])
-    assert end - begin == datetime.timedelta(hours=1)
-    assert shown["last_error"] == ""
-    assert "secret" not in "".join(formatEvent(event) for event in world.log)
-
-
-def test_refresh_asks_for_all_now(world: World) -> None:
-    world.add()
-    world.stapler.start()
-    world.responder.revoke(world.pki.ec.cert)
-    states: list[list[StapleState]] = []
-    world.stapler.refresh().addCallback(states.append)
-    assert [state.status for state in states[0]] == ["revoked"]
-    assert len(world.clock.getDelayedCalls()) == 1
-
-
-# --- findings ----------------------------------------------------------------------------------
-
-PATH = "listeners.ssl.default.ssl_options.ocsp"
-
-
-def found(options: OcspOptions, chain: Any, issuer: Any) -> list[tuple[str, str, str]]:
-    return [
-        (each.severity, each.path.removeprefix(f"{PATH}."), each.message)
-        for each in check_stapling(options, chain, issuer, PATH)
-    ]
-
-
-def test_nothing_to_say_of_good_options(pki: Any) -> None:
-    chain = [pki.ec.cert, pki.intermediate.cert]
-    on = OcspOptions(enable_ocsp_stapling=True, responder_url=URL)
-    assert found(on, chain, pki.intermediate.cert) == []
-    access = x509.AuthorityInformationAccess(
-        [
-            x509.AccessDescription(
-                AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(URL)
-            )
-        ]
-    )
-    named = with_extension(pki, access)
-    on = OcspOptions(enable_ocsp_stapling=True)
-    assert found(on, [named.cert], pki.intermediate.cert) == []
-    assert found(OcspOptions(), chain, None) == []
-
-
-def test_every_mistake_is_found_in_one_run(pki: Any) -> None:
-    on = OcspOptions(enable_ocsp_stapling=True)
-    (url, issuer) = found(on, [pki.ec.cert], None)
-    assert url[:2] == ("error", "responder_url")
-    assert "names no OCSP responder" in url[2]
-    assert issuer[:2] == ("error", "issuer_pem")
-    assert "holds the issuer" in issuer[2]
-    bad = OcspOptions(enable_ocsp_stapling=True, responder_url="ftp://h/")
-    (url, issuer) = found(bad, [pki.ec.cert], pki.root.cert)
-    assert "does not start with http" in url[2]
-    assert "did not issue" in issuer[2]
-    no_tls = OcspOptions(
-        enable_ocsp_stapling=True, responder_url="https://h/", ssl=ClientTLSOptions(enable=False)
-    )
-    ((_, _, message),) = found(no_tls, [pki.ec.cert], pki.intermediate.cert)
-    assert "ssl.enable" in message
-
-
-def test_must_staple_without_stapling_is_a_warning(pki: Any, must_staple: Any) -> None:
-    ((severity, option, message),) = found(OcspOptions(), [must_staple.cert], None)
-    assert (severity, option) == ("warning", "enable_ocsp_stapling")
-    assert "must-staple" in message
-
-
-def test_where_the_issuer_comes_from(pki: Any, make_cert_pem: Any, tmp_path: Path) -> None:
-    leaf, issuer, root = pki.ec.cert, pki.intermediate.cert, pki.root.cert
-    both = tmp_path / "ca.pem"
-    both.write_text(make_cert_pem(root, issuer))
-    plain = OcspOptions()
-    assert find_issuer(plain, [leaf, issuer], tmp_path, PATH) == (issuer, [])
-    assert find_issuer(plain, [leaf], tmp_path, PATH) == (None, [])
-    assert find_issuer(plain, [leaf], tmp_path, PATH, "ca.pem") == (issuer, [])
-    assert find_issuer(plain, [leaf], tmp_path, PATH, "none.pem") == (None, [])
-    given = OcspOptions(issuer_pem="ca.pem")
-    assert find_issuer(given, [leaf], tmp_path, PATH) == (issuer, [])
-    wrong = OcspOptions(issuer_pem=make_cert_pem(root))
-    assert find_issuer(wrong, [leaf, issuer], tmp_path, PATH) == (root, [])
-    missing = OcspOptions(issuer_pem="none.pem", enable_ocsp_stapling=True, responder_url=URL)
-    nothing, findings = find_issuer(missing, [leaf, issuer], tmp_path, PATH)
-    assert nothing is None
-    assert [each.path for each in findings] == [f"{PATH}.issuer_pem"]
-    assert check_stapling(missing, [leaf, issuer], None, PATH) == []
-
-
-def test_the_address_of_the_responder_for_clients(pki: Any) -> None:
-    path = "listeners.ssl.default.ssl_options.ocsp_client"
-    no_tls = ClientTLSOptions(enable=False)
-    for url, tls, words in (
-        (None, None, ""),
-        ("http://h/", no_tls, ""),
-        ("h:80/", None, "does not start with http"),
-        ("HTTPS://h/", no_tls, "ssl.enable"),
-    ):
-        options = OcspClientOptions(enable=True, responder_url=url, ssl=tls or ClientTLSOptions())
-        found = [(each.path, words in each.message) for each in check_ocsp_client(options, path)]
-        assert found == ([(f"{path}.responder_url", True)] if words else [])
-    assert check_ocsp_client(OcspClientOptions(responder_url="h:80/"), path) == []
