@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import attrs
-from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IListeningPort, IReactorTime
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from mqttd.broker.broker import Broker
 from mqttd.broker.limits import Limits
 from mqttd.config.schema import Configuration
 from mqttd.config.schema.listeners import ListenerOptions
+from mqttd.config.types import Bind
 from mqttd.engine.options import EngineOptions
 from mqttd.log.trace import packet_trace
 from mqttd.net.factory import ListenerFactory
@@ -25,6 +26,9 @@ from mqttd.packets.reason_codes import ReasonCode
 _LIMIT_NAMES = frozenset(field.name for field in attrs.fields(Limits))
 _OWN_LIMITS = ("peer_cert_as_username", "peer_cert_as_clientid", "psk_identity_as_username")
 """Options of ``mqtt`` that one listener can have otherwise."""
+
+
+_ANY_HOSTS = frozenset(("0.0.0.0", "::"))  # noqa: S104 - compared with, not listened on
 
 
 class Security(Protocol):
@@ -44,12 +48,21 @@ class Moves:
     added: list[Listener] = attrs.field(factory=list)
     moved: list[tuple[Listener, Any]] = attrs.field(factory=list)
     removed: list[Listener] = attrs.field(factory=list)
+    ahead: list[tuple[Listener, Bind]] = attrs.field(factory=list)
+    """Closed ahead, with where they listened: another port could not be opened beside theirs."""
 
-    def undo(self) -> Deferred[Any]:
-        """The change does not take place."""
+    async def undo(self) -> list[str]:
+        """The change does not take place; returns what could not be opened again."""
         closing: list[Deferred[Any]] = [listener.close() for listener in self.added]
-        closing += [_close(port) for _, port in self.moved]
-        return DeferredList(closing)
+        closing += [maybeDeferred(port.stopListening) for _, port in self.moved]
+        await DeferredList(closing)
+        problems = []
+        for listener, bind in self.ahead:
+            try:
+                listener.move(listener.listen(attrs.evolve(listener.factory.options, bind=bind)))
+            except ListenError as error:
+                problems.append(str(error))
+        return problems
 
 
 class Listening:
@@ -128,24 +141,44 @@ class Listening:
 
     # --- another configuration ---------------------------------------------------------------
 
-    def prepare(self, new: Configuration, security: Security) -> Moves:
-        """Open what the new configuration wants open and is not. Changes nothing that runs.
+    async def prepare(self, new: Configuration, security: Security) -> Moves:
+        """Open what the new configuration wants open and is not.
 
-        Raises ListenError when a port cannot be opened; nothing is left open then.
+        Where a port can be opened only after another is closed, such as one of all addresses in
+        place of one address, that one is closed for a moment. Raises ListenError when a port
+        cannot be opened; everything is as before then.
         """
         moves = Moves()
         wanted = {options.id: options for options in new.listeners.enabled()}
         moves.removed = [self.listeners[name] for name in self.listeners if name not in wanted]
+        moving = {
+            name: listener
+            for name, listener in self.listeners.items()
+            if listener.running
+            and name in wanted
+            and wanted[name].bind != listener.factory.options.bind
+        }
+        binds = [
+            options.bind
+            for name, options in wanted.items()
+            if name in moving or name not in self.listeners
+        ]
+        for listener in (*moving.values(), *moves.removed):
+            bind = Bind(listener.factory.options.bind.host, listener.port)
+            if listener.running and any(_overlap(bind, each) for each in binds):
+                moves.ahead.append((listener, bind))
+                await listener.close()
         try:
             for name, options in wanted.items():
-                listener = self.listeners.get(name)
-                if listener is None:
-                    moves.added.append(self._made(options, new, security))
-                    moves.added[-1].open()
-                elif listener.running and options.bind != listener.factory.options.bind:
-                    moves.moved.append((listener, listener.listen(options)))
+                if name in moving:
+                    moves.moved.append((moving[name], moving[name].listen(options)))
+                elif name not in self.listeners:
+                    added = self._made(options, new, security)
+                    added.open()
+                    moves.added.append(added)
         except ListenError:
-            moves.undo()
+            for problem in await moves.undo():
+                self._log.error("{problem}", problem=problem)
             raise
         return moves
 
@@ -227,9 +260,11 @@ def _set_gate(factory: ListenerFactory, options: ListenerOptions, security: Secu
         factory.gate_timeout = seconds  # type: ignore[attr-defined, unused-ignore]
 
 
-def _close(port: IListeningPort) -> Deferred[Any]:
-    closed = port.stopListening()
-    return closed if isinstance(closed, Deferred) else DeferredList([])
+def _overlap(one: Bind, other: Bind) -> bool:
+    """Whether the two cannot be open at once."""
+    if one.port != other.port or one.port == 0 or (":" in one.host) != (":" in other.host):
+        return False
+    return one.host == other.host or not _ANY_HOSTS.isdisjoint((one.host, other.host))
 
 
 def _tls_text(options: ListenerOptions) -> str:

@@ -156,7 +156,7 @@ class Reloader:
                 parts = self._trust.parts(loaded)
                 credentials = await self._in_thread(self._trust.prepare, loaded, parts)
                 await self._trust.ready(credentials)
-            report = self._put_into_use(candidate, credentials, reason)
+            report = await self._put_into_use(candidate, credentials, reason)
             await self._in_force
         except ConfigurationErrors as errors:
             refused = tuple(finding.text for finding in errors.errors)
@@ -197,7 +197,9 @@ class Reloader:
             and candidate.loaded.configuration == self.loaded.configuration
         )
 
-    def _put_into_use(self, candidate: _Candidate, credentials: Any, reason: str) -> ReloadReport:
+    async def _put_into_use(
+        self, candidate: _Candidate, credentials: Any, reason: str
+    ) -> ReloadReport:
         if self._stopped:
             return ReloadReport(reason, refused=("the broker stops",))
         new, old = candidate.loaded, self.loaded
@@ -215,7 +217,7 @@ class Reloader:
         )
         if credentials is None:
             return report
-        moves = self._listening.prepare(new.configuration, credentials)
+        moves = await self._listening.prepare(new.configuration, credentials)
         # From here on nothing can fail; what does all the same must not keep the rest from it.
         self._do(self._listening.apply, moves, new.configuration, credentials)
         self._broker.limits = limits_of(new.configuration)

@@ -165,6 +165,10 @@ class Trust:
         Raises ConfigurationErrors with every error there is.
         """
         findings: list[Finding] = []
+        if self._current is not None and parts.psk is self._current.parts.psk:
+            check = getattr(parts.psk, "check", None)
+            if check is not None:  # what the store would refuse, the whole reload refuses
+                findings += [each for each in check() if each.severity == "error"]
         made: dict[str, _Made] = {}
         former = {} if self._current is None else self._current.made
         for options in loaded.configuration.listeners.enabled():

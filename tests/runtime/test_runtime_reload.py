@@ -161,9 +161,22 @@ def test_a_busy_port_leaves_no_port_open(world: World, reactor: Any) -> None:
     world.write(
         f'listeners.tcp.new.bind = "127.0.0.1:0"\nlisteners.tcp.z.bind = "127.0.0.1:{port}"'
     )
-    (report,) = world.reload()
-    assert "the port is in use" in report.refused[0]
+    reports = world.reload()
+    reactor.advance(0)
+    assert "the port is in use" in reports[0].refused[0]
     assert list(world.listening.listeners) == ["tcp:a"]
+    assert len(reactor.readers) == 1
+
+
+def test_a_listener_can_get_another_name(world: World, reactor: Any) -> None:
+    """Its port is closed for a moment: it cannot be opened twice."""
+    port = world.listening.listeners["tcp:a"].port
+    world.file.write_text(f'listeners.tcp.b.bind = "127.0.0.1:{port}"')
+    reports = world.reload()
+    reactor.advance(0)
+    assert reports[0].ok
+    assert list(world.listening.listeners) == ["tcp:b"]
+    assert world.listening.listeners["tcp:b"].port == port
     reactor.advance(0)
     assert len(reactor.readers) == 1
 
