@@ -20,13 +20,17 @@ from mqttd.log.text import Formatter, LogEvent, format_journal, format_text
 FILE_MODE = 0o640
 """Logs name clients and addresses: not for everybody on the machine."""
 
+_NOISE = ("log_legacy", "twisted.web.")
+"""Twisted's own news, such as a line for each port it closes, or for each interim answer that a
+server sends to our HTTP client."""
+
 _RANKS = {level: rank for rank, level in enumerate(LogLevel.iterconstants())}
 
 
 def _rank(event: LogEvent) -> int:
     level = event.get("log_level", LogLevel.info)
-    if level is LogLevel.info and event.get("log_namespace") == "log_legacy":
-        level = LogLevel.debug  # Twisted's own news, such as a line for each port it closes
+    if level is LogLevel.info and str(event.get("log_namespace")).startswith(_NOISE):
+        level = LogLevel.debug
     return _RANKS[level]
 
 

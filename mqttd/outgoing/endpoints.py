@@ -171,6 +171,8 @@ class Plain:
         codings = response.headers.getRawHeaders(b"Content-Encoding", [])
         if any(coding.strip().lower() not in (b"", b"identity") for coding in codings):
             raise FetchError(BAD_ANSWER, "the server packs its answer although asked not to")
+        # Nobody here wants cookies, and whoever reads them stumbles over bytes that are no text.
+        response.headers.removeHeader(b"Set-Cookie")
         plain: IResponse = response
         return plain
 

@@ -186,6 +186,8 @@ class HTTPClient:
                 raise self._explain(problem, server, attempt, max_size) from None
             else:
                 break
+        if not 100 <= response.code <= 599:  # RFC 9110 section 15
+            raise FetchError(BAD_ANSWER, f"{server} answers with a status that is none")
         if content is None:
             text = f"the answer of {server} is larger than {max_size} bytes"
             raise FetchError(TOO_LARGE, text)
@@ -287,13 +289,11 @@ def _target(answer: HTTPAnswer) -> str | None:
     """Where a redirect leads; None when the answer is none."""
     if answer.status not in _REDIRECTS:
         return None
-    places = answer.headers.getRawHeaders("Location", [])
-    if not places:
-        return None
     try:
-        return urljoin(answer.url, places[0]).partition("#")[0]
-    except ValueError as problem:
-        raise FetchError(BAD_ANSWER, f"a redirect leads nowhere: {problem}") from None
+        places = answer.headers.getRawHeaders("Location", [])
+        return urljoin(answer.url, places[0]).partition("#")[0] if places else None
+    except ValueError as problem:  # no UTF-8, or brackets that are no IPv6 address
+        raise FetchError(REDIRECTS, f"a redirect leads nowhere: {problem}") from None
 
 
 def _port(place: SplitResult) -> int:

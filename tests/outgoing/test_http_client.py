@@ -188,6 +188,8 @@ def test_headers_without_end(
         b"220 mail.test ESMTP\r\n" * 20,
         b"\0" * 40_000,
         b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\xff: x\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 99999999999999999999 OK\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     ],
 )
@@ -196,6 +198,36 @@ def test_an_answer_that_is_no_http(
 ) -> None:
     error = refused(settle, client(), f"http://127.0.0.1:{serve_bytes(text)}/", timeout=3)
     assert error.cause in ("bad-answer", "unreachable")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"Set-Cookie: \xff=\xfe", b"Set-Cookie: ;;=;expires=99", b"Server: \xff"],
+)
+def test_headers_that_are_no_text(
+    serve_bytes: Callable[..., int], client: MakeClient, settle: Settle, header: bytes
+) -> None:
+    port = serve_bytes(b"HTTP/1.1 200 OK\r\n" + header + b"\r\nContent-Length: 2\r\n\r\nok")
+    answer = settle(fetch(client(), f"http://127.0.0.1:{port}/"))
+    assert answer.body == b"ok"
+
+
+@pytest.mark.parametrize("place", [b"\xff", b"http://[::1/", b"//a:99999/", b"http://\xc3\xa4 /"])
+def test_redirects_that_are_no_address(
+    serve_bytes: Callable[..., int], client: MakeClient, settle: Settle, place: bytes
+) -> None:
+    port = serve_bytes(
+        b"HTTP/1.1 302 Found\r\nLocation: " + place + b"\r\nContent-Length: 0\r\n\r\n"
+    )
+    assert refused(settle, client(), f"http://127.0.0.1:{port}/").cause == "redirects"
+
+
+def test_interim_answers_without_end(
+    serve_bytes: Callable[..., int], client: MakeClient, settle: Settle
+) -> None:
+    port = serve_bytes(b"HTTP/1.1 100 Continue\r\n\r\n" * 40_000)
+    error = refused(settle, client(), f"http://127.0.0.1:{port}/", max_size=1000)
+    assert error.cause == "too-large"
 
 
 def test_a_packed_answer_is_refused(serve: Serve, client: MakeClient, settle: Settle) -> None:
