@@ -13,6 +13,8 @@ Python's own collection of garbage, with the client ends of this process, is kep
 with status 1 when a stall passes --most.
 """
 
+# ruff: noqa: N802 - Twisted's names
+
 from __future__ import annotations
 
 import argparse

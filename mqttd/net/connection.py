@@ -23,6 +23,7 @@ from mqttd.net.wire import write_now
 from mqttd.net.write_buffer import WriteBuffer
 from mqttd.packets.reason_codes import ReasonCode
 from mqttd.tls.channel import TLSFailure
+from mqttd.tls.verdict import ACCEPT, UNDECIDED
 
 if TYPE_CHECKING:
     from mqttd.broker.connection import Connection
@@ -218,7 +219,7 @@ class NetworkConnection(TwistedProtocol):
             self._shut(linger=False)
         else:
             verdict = failure.verdict
-            if verdict is not None and verdict.error:
+            if verdict is not None and verdict.error not in (ACCEPT, UNDECIDED):
                 self.refuse(verdict.cause, verdict.text, failure)
             else:
                 self.refuse(failure.kind, failure.cause, failure)

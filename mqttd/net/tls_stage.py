@@ -209,15 +209,18 @@ class TLSStage:
 
     def records(self, data: bytes) -> None:
         """Records came."""
+        channel = self.channel
         try:
-            plaintext = self.channel.receive(data)
+            plaintext = channel.receive(data)
         except TLSFailure as failure:
             self.flush()
             if failure.plaintext and self._connection.mqtt is not None:
                 self.above(failure.plaintext)
             self._connection.tls_failed(failure)
             return
-        self.flush()
+        answer = channel.outgoing()
+        if answer:
+            write_now(self._connection.transport, answer)
         self._deliver(plaintext)
 
     def _deliver(self, plaintext: bytes) -> None:
@@ -228,8 +231,11 @@ class TLSStage:
 
     def send(self, plaintext: bytes) -> None:
         """Encrypt and write."""
-        self.channel.send(plaintext)
-        self.flush()
+        channel = self.channel
+        channel.send(plaintext)
+        data = channel.outgoing()
+        if data:
+            write_now(self._connection.transport, data)
 
     def close(self) -> None:
         """Write close_notify, or what a client at the gate can understand."""
