@@ -82,9 +82,10 @@ def test_an_open_packet_log_ends_with_the_level() -> None:
     assert shown.messages() == []
 
 
-def test_twisteds_own_news_are_for_debugging() -> None:
+@pytest.mark.parametrize("namespace", ["log_legacy", "twisted.web._newclient.HTTPClientParser"])
+def test_twisteds_own_news_are_for_debugging(namespace: str) -> None:
     shown = show(level="info")
-    event = {"log_level": LogLevel.info, "log_namespace": "log_legacy", "log_format": "closed"}
+    event = {"log_level": LogLevel.info, "log_namespace": namespace, "log_format": "closed"}
     shown.log.observer(event)
     shown.log.observer(event | {"log_level": LogLevel.critical, "log_format": "broken"})
     assert shown.messages() == ["broken"]
