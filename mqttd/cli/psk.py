@@ -11,12 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mqttd.psk.check import about_lines
-from mqttd.psk.psk_file import parse_psk_file, show_identity
+import attrs
+
+from mqttd.psk.check import LARGEST, about_lines, look_at
+from mqttd.psk.psk_file import parse_psk_file
 from mqttd.tls.files import FileProblem, read_file
 
 _KEY_BYTES = 32
-_LARGEST = 64 << 20
 
 
 def add_command(commands: Any) -> None:
@@ -32,6 +33,7 @@ def add_command(commands: Any) -> None:
         help="make a key for an identity",
         description="Make a key of 32 random bytes and print the line for the file. The client "
         "needs the same identity and key; mosquitto and openssl take the key in hexadecimal.",
+        epilog="Keys in base64 need psk_authentication.encoding = base64.",
     )
     new.add_argument("identity", metavar="ID", help="what the client will call itself")
     new.add_argument(
@@ -51,8 +53,10 @@ def add_command(commands: Any) -> None:
     check = actions.add_parser(
         "check",
         help="look at a file of keys",
-        description="Name every bad line of a file. Ends with status 1 when there is one: the "
-        "broker takes the file whole or not at all.",
+        description="Name every bad line of a file, without the keys, and say how the keys are "
+        "written. The broker takes a file whole or not at all.",
+        epilog="Exit status 0: the broker would take the file (there may be warnings); 1: it "
+        "would not; 2: wrong use.",
     )
     check.add_argument("file", metavar="FILE", type=Path)
     check.add_argument(
@@ -95,21 +99,24 @@ def _append(options: argparse.Namespace, line: bytes) -> bool:
     data = b""
     if file.exists():
         try:
-            data, _ = read_file(file, _LARGEST)
+            data, _ = read_file(file, LARGEST)
         except FileProblem as problem:
             print(f"error: {problem.message}", file=sys.stderr)
             return False
     before = parse_psk_file(data, separator=options.separator)
     encoding = "auto" if options.encoding == "hex" else options.encoding
-    if before.keys and encoding == "auto" and before.encoding == "text":
-        print(f"error: {file} holds keys written as text, not hex", file=sys.stderr)
-        return False
+    if before.keys and (before.encoding == "hex") != (options.encoding == "hex"):
+        # The broker would read the keys that stand there as others.
+        held = "hex" if before.encoding == "hex" else "text or base64"
+        if held == "hex" or encoding == "auto":
+            print(f"error: {file} holds keys of {held}, not {options.encoding}", file=sys.stderr)
+            return False
     new_line = b"\n" if data and not data.endswith(b"\n") else b""
     added = new_line + line + b"\n"
     after = parse_psk_file(data + added, separator=options.separator, encoding=encoding)
     if after.bad:
-        for each in after.bad:
-            print(f"error: {file} line {each.number}: {each.problem}", file=sys.stderr)
+        for finding in about_lines(after, str(file), ""):
+            print(f"error: {finding.message}", file=sys.stderr)
         return False
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
     try:
@@ -123,36 +130,33 @@ def _append(options: argparse.Namespace, line: bytes) -> bool:
 
 
 def _check(options: argparse.Namespace) -> int:
-    try:
-        data, _ = read_file(options.file, _LARGEST)
-    except FileProblem as problem:
-        print(f"error: {problem.message}", file=sys.stderr)
-        return 1
     if not options.separator:
         print("error: the separator is empty", file=sys.stderr)
         return 2
-    read = parse_psk_file(data, separator=options.separator, encoding=options.encoding)
+    read, findings = look_at(
+        options.file, separator=options.separator, encoding=options.encoding, path=""
+    )
+    usable = read is not None and not read.bad
     if options.json:
-        print(
-            json.dumps(
-                {
-                    "identities": [show_identity(each) for each in read.keys],
-                    "encoding": read.encoding,
-                    "bad_lines": [attrs_of(each) for each in read.bad],
-                },
-                indent=2,
-            )
-        )
-        return int(bool(read.bad))
-    for finding in about_lines(read, str(options.file), "init_file"):
-        print(f"error: {finding.message}")
-    if read.bad:
-        print(f"{len(read.bad)} bad lines: the broker would refuse the whole file")
+        told = {
+            "ok": usable,
+            "count": 0 if read is None else len(read.keys),
+            "encoding": None if read is None else read.encoding,
+            "bad_count": 0 if read is None else read.bad_count,
+            "bad_lines": [] if read is None else list(map(attrs.asdict, read.bad)),
+            "findings": [
+                {"severity": each.severity, "message": each.message, "cure": each.cure}
+                for each in findings
+            ],
+        }
+        print(json.dumps(told, indent=2))
+        return 0 if usable else 1
+    for each in findings:
+        print(f"{each.severity}: {each.message}")
+    if read is None or read.bad:
+        print("the broker would refuse the whole file")
         return 1
-    print(f"{len(read.keys)} identities, keys written as {read.encoding}")
+    count = len(read.keys)
+    noun = "identity" if count == 1 else "identities"
+    print(f"{count} {noun}, keys written as {read.encoding}")
     return 0
-
-
-def attrs_of(line: Any) -> dict[str, object]:
-    """A bad line for JSON."""
-    return {"line": line.number, "problem": line.problem}

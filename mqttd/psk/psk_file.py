@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -16,8 +17,12 @@ LONGEST_KEY: Final = 512
 LONGEST_IDENTITY: Final = 255
 """Bytes; OpenSSL's clients send no longer one."""
 
+MOST_NAMED: Final = 1000
+"""Bad lines that are kept; a file that holds something else altogether has millions."""
+
 _HEX_DIGITS: Final = frozenset(b"0123456789abcdefABCDEF")
 _BOM: Final = b"\xef\xbb\xbf"
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _BLANKS: Final = b" \t\v\f\r"
 
 
@@ -33,12 +38,16 @@ class BadLine:
 class PskFile:
     """A file that was read. ``keys`` are those of the good lines; with ``bad`` ones none counts.
 
-    ``encoding`` is how keys are written: ``hex``, ``base64`` or ``text``.
+    ``encoding`` is how keys are written: ``hex``, ``base64`` or ``text``. ``bad`` are the first
+    bad lines, MOST_NAMED at most, of ``bad_count``. ``odd`` is the first line whose key is no
+    hexadecimal, where most are and the encoding was to be found out: maybe only that is wrong.
     """
 
     keys: dict[bytes, bytes] = attrs.field(repr=False)
     encoding: str
     bad: list[BadLine]
+    bad_count: int = 0
+    odd: int | None = None
 
 
 def parse_psk_file(data: bytes, *, separator: str = ":", encoding: str = "auto") -> PskFile:
@@ -48,17 +57,31 @@ def parse_psk_file(data: bytes, *, separator: str = ":", encoding: str = "auto")
     are skipped. ``encoding`` ``auto`` is ``hex`` if every key is an even number of hexadecimal
     digits for 16 bytes or more, else ``text``.
     """
-    bad: list[BadLine] = []
+    if data.startswith(_UTF16):
+        return PskFile({}, "text", [BadLine(1, "the file is UTF-16; save it as UTF-8")], 1)
+    bad = _BadLines()
     found: list[tuple[int, bytes, bytes]] = []
+    mark = separator.encode("utf-8", "surrogateescape")
     for number, line in _lines(data):
-        identity, mark, secret = line.partition(separator.encode())
-        problem = _objection(identity, mark, secret, separator)
+        identity, middle, secret = line.partition(mark) if mark else (line, b"", b"")
+        problem = _objection(identity, middle, secret, separator)
         if problem is None:
             found.append((number, identity, secret))
         else:
-            bad.append(BadLine(number, problem))
+            bad.add(number, problem)
+    odd = None
     if encoding == "auto":
-        encoding = "hex" if found and all(_is_hex(secret) for _, _, secret in found) else "text"
+        others = [number for number, _, secret in found if not _is_hex(secret)]
+        encoding = "text" if others or not found else "hex"
+        odd = others[0] if others and 2 * len(others) < len(found) else None
+    keys = _keys(found, encoding, bad)
+    return PskFile(keys, encoding, bad.first(), bad.count, odd)
+
+
+def _keys(
+    found: list[tuple[int, bytes, bytes]], encoding: str, bad: _BadLines
+) -> dict[bytes, bytes]:
+    """The keys of lines that have the form; others than good ones become bad lines."""
     keys: dict[bytes, bytes] = {}
     lines: dict[bytes, int] = {}
     owners: dict[bytes, int] = {}
@@ -71,23 +94,33 @@ def parse_psk_file(data: bytes, *, separator: str = ":", encoding: str = "auto")
         if problem is None and key in owners:
             problem = f"the key is that of another identity too, in line {owners[key]}"
         if problem is not None or key is None:
-            bad.append(BadLine(number, problem or "has no key"))
+            bad.add(number, problem or "has no key")
             continue
         keys[identity] = key
         lines[identity] = owners[key] = number
-    bad.sort(key=lambda each: each.number)
-    return PskFile(keys, encoding, bad)
+    return keys
 
 
-def show_identity(identity: bytes) -> str:
-    """An identity for people: text, with what is not printable as escapes."""
-    text = identity.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+class _BadLines:
+    """Bad lines, added in two rounds, each in the order of the file."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._kept: list[BadLine] = []
+
+    def add(self, number: int, problem: str) -> None:
+        self.count += 1
+        self._kept.append(BadLine(number, problem))
+        if len(self._kept) >= 2 * MOST_NAMED:
+            self._kept = self.first()
+
+    def first(self) -> list[BadLine]:
+        return sorted(self._kept, key=lambda each: each.number)[:MOST_NAMED]
 
 
 def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
-    for number, ended in enumerate(data.removeprefix(_BOM).split(b"\n"), 1):
-        line = ended.removesuffix(b"\r")
+    for number, ended in enumerate(io.BytesIO(data.removeprefix(_BOM)), 1):
+        line = ended.removesuffix(b"\n").removesuffix(b"\r")
         if line.strip(_BLANKS) and not line.lstrip(_BLANKS).startswith(b"#"):
             yield number, line
 
@@ -107,6 +140,10 @@ def _objection(identity: bytes, mark: bytes, secret: bytes, separator: str) -> s
         return f"the identity is longer than {LONGEST_IDENTITY} bytes"
     if b"\0" in identity:
         return "the identity holds a zero byte"
+    try:
+        identity.decode()
+    except UnicodeDecodeError:
+        return "the identity is not UTF-8, as RFC 4279 section 5.1 wants it"
     return None
 
 

@@ -30,7 +30,7 @@ def in_sdist(built: Path) -> set[str]:
 def test_the_wheel_brings_the_plugin_and_nothing_else_of_twisteds(in_wheel: set[str]) -> None:
     """An __init__.py there would overwrite Twisted's own and break all its plugins."""
     plugins = {name for name in in_wheel if name.startswith("twisted/")}
-    assert plugins == {"twisted/plugins/mqttd_plugin.py"}
+    assert plugins == {"twisted/plugins/mqttd_plugin.py", "twisted/plugins/mqttd_trust.py"}
 
 
 def test_the_wheel_holds_the_package_and_its_metadata_only(in_wheel: set[str]) -> None:

@@ -54,14 +54,27 @@ def test_keys_of_text_are_not_mixed(tmp_path: Path, capsys: pytest.CaptureFixtur
     file = tmp_path / "init.psk"
     file.write_text("a:a secret of text, not hex\n")
     assert main(["psk", "new", "b", "--append", str(file)]) == 1
-    assert "holds keys written as text" in capsys.readouterr().err
+    assert "holds keys of text or base64, not hex" in capsys.readouterr().err
+    file.write_text(f"a:{KEY}\n")
+    assert main(["psk", "new", "b", "--append", str(file), "--encoding", "base64"]) == 1
+    assert "holds keys of hex, not base64" in capsys.readouterr().err
+    file.unlink()
+    for identity in "ab":
+        line = ["psk", "new", identity, "--append", str(file), "--encoding", "base64"]
+        assert main(line) == 0
+    assert len(parse_psk_file(file.read_bytes(), encoding="base64").keys) == 2
 
 
 def test_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "init.psk"
     file.write_text(f"# keys\na:{KEY}\n")
     assert main(["psk", "check", str(file)]) == 0
-    assert capsys.readouterr().out == "1 identities, keys written as hex\n"
+    output = capsys.readouterr().out
+    assert output.startswith(f"warning: {file} is open to every user of this machine (mode 0644)")
+    assert output.endswith("\n1 identity, keys written as hex\n")
+    file.chmod(0o600)
+    assert main(["psk", "check", str(file)]) == 0
+    assert capsys.readouterr().out == "1 identity, keys written as hex\n"
     file.write_text(f"a:{KEY}\nb:{KEY}\nc\n")
     assert main(["psk", "check", str(file)]) == 1
     output = capsys.readouterr().out
@@ -70,7 +83,8 @@ def test_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert KEY not in output
     assert main(["psk", "check", str(file), "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
-    assert [each["line"] for each in told["bad_lines"]] == [2, 3]
-    assert told["identities"] == ["a"]
+    assert [each["number"] for each in told["bad_lines"]] == [2, 3]
+    assert (told["ok"], told["bad_count"], told["encoding"]) == (False, 2, "hex")
     assert main(["psk", "check", str(tmp_path / "none")]) == 1
-    assert "does not exist" in capsys.readouterr().err
+    assert "does not exist" in capsys.readouterr().out
+    assert main(["psk", "check", str(file), "--separator", ""]) == 2

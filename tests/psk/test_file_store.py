@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from twisted.internet.defer import Deferred, succeed
 from zope.interface.verify import verifyObject
@@ -77,6 +78,41 @@ def test_a_bad_file_changes_nothing(tmp_path: Path, write: Callable[[str], Path]
     assert told == []
 
 
+def test_keys_do_not_become_others_by_one_line(
+    tmp_path: Path, write: Callable[[str], Path]
+) -> None:
+    write(f"a:{KEY}\nb:{OTHER}\nc:{'11' * 16}\n")
+    store = made(tmp_path)
+    assert store.check() == []
+    write(f"a:{KEY}\nb:{OTHER}\nc:{'11' * 15}1\n")
+    error, warning = store.check()
+    assert error.message == "keys would be text from now on, they were hex, because of line 3"
+    assert (warning.severity, "line 3: the key is not" in warning.message) == ("warning", True)
+    store.reload()
+    assert store.key_for(b"a") == bytes.fromhex(KEY)
+    # what is said outright is done
+    said = attrs.evolve(OPTIONS, encoding="text")
+    assert FilePSKStore(said, tmp_path).key_for(b"a") == KEY.encode()
+
+
+def test_the_reading_begun_last_counts(tmp_path: Path, write: Callable[[str], Path]) -> None:
+    write(f"a:{KEY}\n")
+    waiting: list[Deferred[Any]] = []
+
+    def later(function: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        result = function(*arguments)
+        waiting.append(Deferred())
+        return waiting[-1].addCallback(lambda _none: result)
+
+    store = FilePSKStore(OPTIONS, tmp_path, in_thread=later)
+    store.reload()
+    write(f"a:{OTHER}\n")
+    store.reload()
+    for each in reversed(waiting):
+        each.callback(None)
+    assert store.key_for(b"a") == bytes.fromhex(OTHER)
+
+
 def test_the_start_refuses_a_bad_file(tmp_path: Path, write: Callable[[str], Path]) -> None:
     with pytest.raises(ConfigurationErrors, match="does not exist"):
         made(tmp_path)
@@ -85,7 +121,7 @@ def test_the_start_refuses_a_bad_file(tmp_path: Path, write: Callable[[str], Pat
         made(tmp_path)
     assert len(caught.value.errors) == 101
     assert "line 1: the key has 1 bytes" in caught.value.errors[0].message
-    assert caught.value.errors[-1].message.endswith("50 more bad lines, up to line 150")
+    assert caught.value.errors[-1].message.endswith("50 more bad lines")
 
 
 def test_findings_of_a_good_file(tmp_path: Path, write: Callable[[str], Path]) -> None:
@@ -94,7 +130,7 @@ def test_findings_of_a_good_file(tmp_path: Path, write: Callable[[str], Path]) -
     file.chmod(0o644)
     (finding,) = check_psk(OPTIONS, tmp_path)
     assert (finding.severity, finding.path) == ("warning", "psk_authentication.init_file")
-    assert "can be read by others (0644)" in finding.message
+    assert "is open to every user of this machine (mode 0644)" in finding.message
     write("# nobody yet\n")
     (finding,) = check_psk(OPTIONS, tmp_path)
     assert "holds no identity" in finding.message

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mqttd.psk.psk_file import BadLine, PskFile, parse_psk_file, show_identity
+from mqttd.psk.psk_file import MOST_NAMED, BadLine, PskFile, parse_psk_file
 
 HEX = "8c701116e9127c57a99d5563709af3deaca75563e2c4dd0865701ae839fb6d79"
 OTHER = "d1e617d3b963757bfc21dad3fea169716c3a2f053f23decaea5cdfaabd04bfc4"
@@ -107,6 +107,38 @@ def test_garbage_never_raises(data: bytes) -> None:
     assert all(len(key) >= 16 for key in read.keys.values())
 
 
-def test_identities_for_people() -> None:
-    assert show_identity("gerät-1".encode()) == "gerät-1"
-    assert show_identity(b"a\x1b[2J\xff") == "a\\x1b[2J\\xff"
+def test_other_encodings_of_text() -> None:
+    text = f"gerät:{HEX}\n"
+    assert problems(text.encode("latin-1"))[0][1].startswith("the identity is not UTF-8")
+    for encoding in ("utf-16-le", "utf-16-be"):
+        marked = f"\ufeff{text}".encode(encoding)
+        assert problems(marked) == [(1, "the file is UTF-16; save it as UTF-8")]
+
+
+def test_one_line_that_makes_text_of_all_keys() -> None:
+    lines = [f"d{number}:{number:064x}" for number in range(1, 10)]
+    assert parse_psk_file("\n".join(lines).encode()).odd is None
+    lines[4] = lines[4][:-1]
+    read = parse_psk_file("\n".join(lines).encode())
+    assert (read.encoding, read.odd) == ("text", 5)
+    assert parse_psk_file("\n".join(lines).encode(), encoding="text").odd is None
+    lines = [f"d{number}:a secret number {number}" for number in range(8)]
+    assert parse_psk_file("\n".join(lines).encode()).odd is None
+
+
+def test_a_file_of_something_else_is_not_named_line_by_line() -> None:
+    read = parse_psk_file(b"x\n" * 5000 + b"a:short\n" * 5000)
+    assert read.bad_count == 10000
+    assert [each.number for each in read.bad] == list(range(1, MOST_NAMED + 1))
+    read = parse_psk_file(b"a:short\n" * 5000 + b"x\n" * 5000)
+    assert [each.number for each in read.bad] == list(range(1, MOST_NAMED + 1))
+
+
+def test_the_longest() -> None:
+    longest = f"{'i' * 255}:{'ab' * 512}"
+    assert problems(longest) == []
+    assert len(parse_psk_file(longest.encode()).keys[b"i" * 255]) == 512
+
+
+def test_an_empty_separator_finds_nothing() -> None:
+    assert problems(f"a:{HEX}", separator="") == [(1, 'has no separator ""')]
