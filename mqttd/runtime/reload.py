@@ -38,6 +38,9 @@ class Trusting(Protocol):
     def ready(self, credentials: Any) -> Awaitable[object]:
         """Done when the credentials can be used at once, within a bounded time. Never raises."""
 
+    def abandon(self) -> None:
+        """What was made ready last is not used after all."""
+
     def adopt(self, credentials: Any) -> Awaitable[object]:
         """Use them in place of the former; done when everything is in force. Does not fail."""
 
@@ -162,6 +165,7 @@ class Reloader:
             refused = tuple(finding.text for finding in errors.errors)
             report = ReloadReport(reason, refused=refused, findings=errors.findings)
         except ListenError as error:
+            self._trust.abandon()
             report = ReloadReport(reason, refused=(str(error),))
         except Exception as error:
             self._log.failure("a reload failed; this is a bug in mqttd")

@@ -235,6 +235,12 @@ class Trust:
                     self._log.error("{finding}", finding=finding.text)
         return self.stapler.first_fetch()
 
+    def abandon(self) -> None:
+        """What was made ready last is not used after all: fetch for what is in use again."""
+        if self._current is not None:
+            self.stapler.keep_only(each.certificate for each in self._current.stapled)
+            self.ready(self._current)
+
     def adopt(self, credentials: Credentials) -> Deferred[Any]:
         """Use them in place of the former; sessions are checked again. Does not fail.
 

@@ -13,6 +13,9 @@ from twisted.python.failure import Failure
 SETTLE = 1.0
 """Seconds between the two looks that must see the same: half-written files are rarely met."""
 
+_SHORTEST = 1.0
+"""Seconds between two looks at least, whatever the interval says."""
+
 _PATIENCE = 30
 """Looks at files that never settle before they are read all the same."""
 
@@ -21,7 +24,8 @@ class Watcher:
     """Calls ``changed`` when ``look`` sees other than it did at the last :meth:`seen`.
 
     ``look`` returns anything that can be compared, or a Deferred of it: it may work in a thread.
-    ``changed`` may return a Deferred; no look is taken before it fired. An interval of 0 is off.
+    ``changed`` may return a Deferred; no look is taken before it fired. An interval of 0 is off,
+    one below a second is a second.
     """
 
     _log = Logger()
@@ -77,6 +81,7 @@ class Watcher:
     def _wait(self, seconds: float, before: Any = None, count: int = 0) -> None:
         self._cancel()
         if self._running and self._interval > 0:
+            seconds = max(_SHORTEST, seconds)
             self._call = self._clock.callLater(seconds, self._take, before, count)
 
     def _take(self, before: Any, count: int) -> None:
@@ -90,7 +95,7 @@ class Watcher:
             self._again()
         elif now != before and count < _PATIENCE:
             self._busy = False
-            self._wait(min(SETTLE, self._interval), now, count + 1)
+            self._wait(SETTLE, now, count + 1)
         else:
             self._baseline = now
             return maybeDeferred(self._changed).addCallback(lambda _: self._again())

@@ -24,6 +24,9 @@ class StillReactor(Clock):
         if reader in self.readers:
             self.readers.remove(reader)
 
+    def getThreadPool(self) -> None:  # noqa: N802
+        """There is none: nothing is looked up."""
+
     def removeWriter(self, writer: Any) -> None:  # noqa: N802
         pass
 

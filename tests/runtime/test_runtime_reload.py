@@ -24,6 +24,7 @@ class NoTrust:
 
     def __init__(self) -> None:
         self.adopted = 0
+        self.abandoned = 0
         self.problem: Exception | None = None
 
     def parts(self, loaded: Loaded) -> Any:
@@ -37,6 +38,9 @@ class NoTrust:
 
     def ready(self, credentials: Any) -> Any:
         return succeed(None)
+
+    def abandon(self) -> None:
+        self.abandoned += 1
 
     def adopt(self, credentials: Any) -> Any:
         self.adopted += 1
@@ -164,6 +168,7 @@ def test_a_busy_port_leaves_no_port_open(world: World, reactor: Any) -> None:
     reports = world.reload()
     reactor.advance(0)
     assert "the port is in use" in reports[0].refused[0]
+    assert (world.trust.adopted, world.trust.abandoned) == (0, 1)
     assert list(world.listening.listeners) == ["tcp:a"]
     assert len(reactor.readers) == 1
 
