@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -103,10 +104,11 @@ def run(options: argparse.Namespace, ask: _Command) -> int:
     except (NoAnswer, Refusal) as problem:
         print(f"mqttd ctl: {ctl_text.plain(problem)}", file=sys.stderr)
         return EXIT_FAILED
-    if getattr(options, "json", False):
-        print(json.dumps(answer.value, indent=2))
-    else:
-        print(answer.text)
+    text = json.dumps(answer.value, indent=2) if getattr(options, "json", False) else answer.text
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # such as head, which has enough; nothing more is written at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return answer.status
 
 

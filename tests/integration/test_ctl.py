@@ -408,6 +408,22 @@ def test_as_a_command_of_its_own(controlled: Any) -> None:
     assert done.stdout.startswith("mqttd ")
 
 
+def test_a_reader_that_has_enough(controlled: Any) -> None:
+    mqttd = Path(sys.executable).parent / "mqttd"
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [str(mqttd), "ctl", "--socket", "run/mqttd.sock", "listeners"],
+        cwd=controlled.folder,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=20,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_the_socket_comes_and_goes_with_the_broker(
     start_broker: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
