@@ -14,9 +14,19 @@ import attrs
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TREE = ["mqttd", "twisted", "etc", "docs", "tools", "tests", "benchmarks", "changelog.d"]
+TREE = [
+    "mqttd",
+    "twisted",
+    "etc",
+    "docs",
+    "tools",
+    "tests",
+    "benchmarks",
+    "changelog.d",
+    "examples",
+]
 LEFT_OUT = shutil.ignore_patterns(
-    "__pycache__", "dropin.cache", "certs", "_build", "node_modules", "*.egg-info"
+    "__pycache__", "dropin.cache", "_build", "node_modules", "*.egg-info"
 )
 TWISTED_SCRIPTS = {
     "twistd": "from twisted.scripts.twistd import run\nrun()\n",
@@ -65,6 +75,7 @@ def source_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy.mkdir()
     for name in TREE:
         shutil.copytree(ROOT / name, copy / name, ignore=LEFT_OUT)
+    shutil.rmtree(copy / "etc" / "certs", ignore_errors=True)
     for path in ROOT.iterdir():
         if path.is_file() and not path.name.startswith("."):
             shutil.copy2(path, copy / path.name)
