@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import attrs
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from OpenSSL import SSL, crypto
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.web.iweb import IPolicyForHTTPS
@@ -294,7 +295,7 @@ class _Reader:
                 self._error("certfile", problem.message, problem.cure)
             else:
                 self._check_time(chain[0], "certfile", f"the certificate in {source.name}")
-        if key is not None and chain and chain[0].public_key() != key.public_key():
+        if key is not None and chain and _public_key(chain[0]) != key.public_key():
             self._error(
                 "keyfile",
                 "does not belong to the first certificate in certfile",
@@ -368,6 +369,13 @@ def _build(options: ClientTLSOptions, material: _Material) -> SSL.Context:
         context.use_privatekey(material.key)
         context.check_privatekey()
     return context
+
+
+def _public_key(certificate: x509.Certificate) -> object:
+    try:
+        return certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return None
 
 
 def _is_set(value: str | None) -> bool:

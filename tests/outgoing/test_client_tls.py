@@ -280,6 +280,19 @@ def test_findings_about_files(pki: Any, make_cert_pem: Texts, tmp_path: Path) ->
         assert found(ClientTLSOptions(**options), tmp_path) == expected, options
 
 
+def test_a_key_that_openssl_takes_for_weak(pki: Any) -> None:
+    weak = pki.root.client("weak", kind="rsa1024")
+    options = ClientTLSOptions(certfile=weak.chain_pem, keyfile=weak.key_pem)
+    assert found(options) == [("error", "a.ssl.certfile")]
+
+
+def test_an_address_can_stand_for_the_name(serve: Ask, pki: Any, ask: Ask, trusting: Ask) -> None:
+    server = serve(pki.ec)
+    assert ask(server.url(), trusting(server_name_indication="127.0.0.1")) == "hello "
+    assert server.root.names == [None]
+    refusal(ask(server.url(), trusting(server_name_indication="127.0.0.2")))
+
+
 def test_every_problem_in_one_run() -> None:
     bad = ClientTLSOptions(cacertfile="a.pem", certfile="b.pem", keyfile="c.pem")
     with pytest.raises(ConfigurationErrors) as caught:
