@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
 
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from mqttd.log.text import clip, escape
@@ -17,17 +18,24 @@ if TYPE_CHECKING:
 
 LINES: Final = 20
 """Sessions of one round that get a line of their own; the others are counted."""
+BUDGET: Final = 0.005
+"""Seconds of a turn after which the rest waits for the next."""
+SLICE: Final = 200
+"""Connections dealt with in one turn of the reactor, at most."""
 _OTHER: Final = "other"
 _MOST_CAUSES: Final = 50
 
 
 class Cuts:
-    """One round of ended sessions. ``total`` counts all since the start."""
+    """Ends sessions, at once or in slices. ``total`` counts all since the start."""
 
     _log = Logger()
 
-    def __init__(self) -> None:
+    def __init__(self, clock: IReactorTime) -> None:
         self.total = 0
+        self._clock = clock
+        self._queue: deque[tuple[NetworkConnection, Verdict]] = deque()
+        self._call: IDelayedCall | None = None
         self._lines = 0
         self._more: Counter[str] = Counter()
 
@@ -39,6 +47,28 @@ class Cuts:
         if connection.mqtt is not None:  # else the line about its refusal says the same
             self._say(connection, verdict)
         connection.cut(ReasonCode.NOT_AUTHORIZED, told(verdict), verdict.cause, verdict.text)
+
+    def queue(self, connection: NetworkConnection, verdict: Verdict) -> None:
+        """End one soon: thousands that end at once must not stop the reactor for the others."""
+        self._queue.append((connection, verdict))
+        if self._call is None:
+            self._call = self._clock.callLater(0, self._slice)
+
+    def _slice(self) -> None:
+        self._call = None
+        until = self._clock.seconds() + BUDGET
+        for _ in range(SLICE):
+            if not self._queue:
+                self.finish()
+                return
+            connection, verdict = self._queue.popleft()
+            try:
+                self.cut(connection, verdict)
+            except Exception:
+                connection.fail()
+            if self._clock.seconds() >= until:
+                break
+        self._call = self._clock.callLater(0, self._slice)
 
     def _say(self, connection: NetworkConnection, verdict: Verdict) -> None:
         if self._lines >= LINES:

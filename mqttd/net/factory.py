@@ -83,7 +83,7 @@ class ListenerFactory(ServerFactory):
         self.generation = 0
         """One more whenever credentials changed; see :class:`LiveTrust`."""
         self._wall_clock = wall_clock
-        self._cuts = Cuts()
+        self._cuts = Cuts(reactor)
         self._emptied: Deferred[None] | None = None
         self._rate = _rate(options)
         self.configure_with(options, limits, tls)
@@ -223,10 +223,10 @@ class ListenerFactory(ServerFactory):
             try:
                 connection.check_deadline(now)
                 if connection.expires <= today:
-                    self._cuts.cut(connection, EXPIRED)
+                    connection.expires = math.inf
+                    self._cuts.queue(connection, EXPIRED)
             except Exception:
                 connection.fail()
-        self._cuts.finish()
 
     def cut(self, reason: str) -> None:
         """End every connection; MQTT 5 clients are told 0x98, Administrative action."""

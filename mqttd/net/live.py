@@ -11,17 +11,13 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from mqttd.net.credentials import Known, objection
-from mqttd.net.cuts import Cuts
+from mqttd.net.cuts import BUDGET, SLICE, Cuts
 from mqttd.tls.verdict import ACCEPT, UNDECIDED, Verdict
 
 if TYPE_CHECKING:
     from mqttd.net.connection import NetworkConnection
     from mqttd.net.factory import ListenerFactory
 
-SLICE: Final = 200
-"""Connections looked at in one turn of the reactor, at most."""
-BUDGET: Final = 0.005
-"""Seconds of a turn after which the rest waits for the next."""
 MOST_ASKED: Final = 50
 """Certificates the judge is asked about at a time."""
 
@@ -40,7 +36,7 @@ class LiveTrust:
     def __init__(self, factories: Iterable[ListenerFactory], clock: IReactorTime) -> None:
         self._factories = factories
         self._clock = clock
-        self._cuts = Cuts()
+        self._cuts = Cuts(clock)
         self._queue: deque[NetworkConnection] = deque()
         self._refused: deque[tuple[NetworkConnection, Verdict]] = deque()
         self._known: Known = {}
@@ -48,6 +44,7 @@ class LiveTrust:
         self._asked = 0
         self._again: set[str] | None = set()
         self._call: IDelayedCall | None = None
+        self._complained = False
         self._stopped = False
 
     @property
@@ -100,13 +97,17 @@ class LiveTrust:
                 if not self._next():
                     break
             except Exception:
-                self._log.failure("checking a session failed; this is a bug in mqttd")
+                # Ours, or a plugin's: nothing is known against the session. Told once a round.
+                if not self._complained:
+                    self._complained = True
+                    self._log.failure("checking a session failed")
             if self._clock.seconds() >= until:
                 break
         if self._queue or self._refused or self._may_ask or self._again != set():
             self._go_on()
         elif not self._asked and not self._unknown:
             self._cuts.finish()
+            self._known = {}
 
     def _next(self) -> bool:
         """One piece of work; False when there is none for now."""
@@ -127,6 +128,7 @@ class LiveTrust:
     def _gather(self) -> None:
         wanted, self._again = self._again, set()
         self._known = {}
+        self._complained = False
         for factory in self._factories:
             if factory.live_enforcement and (wanted is None or factory.id in wanted):
                 self._queue.extend(factory.connections)

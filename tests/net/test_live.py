@@ -424,6 +424,35 @@ def test_a_certificate_that_ends(lives: Lives, pki: Any) -> None:
     assert short.peer.wire.aborted
 
 
+def test_many_certificates_that_end_at_once(lives: Lives) -> None:
+    clients = [lives.client() for _ in range(30)]
+    lives.factory._wall_clock = lambda: float("inf")
+    lives.world.pass_time(1)
+    lives.world.turn()
+    assert all(client.gone for client in clients)
+    lines = lives.cut_lines()
+    assert len(lines) == 21
+    assert lines[-1] == "10 more sessions ended: certificate-expired 10"
+
+
+def test_a_check_that_fails_ends_nobody_and_is_told_once(
+    lives: Lives, pki: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients = [lives.client(), lives.client(pki.client_rsa)]
+
+    def fail(_chain: object) -> Verdict:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(lives.judge, "judge", fail)
+    lives.change()
+    assert [failure.type for failure in lives.world.failures()] == [ZeroDivisionError]
+    assert not any(client.gone for client in clients)
+    monkeypatch.undo()
+    lives.judge.verdicts["CN=dev-ec"] = REVOKED
+    lives.change()
+    assert [client.gone for client in clients] == [True, False]
+
+
 def test_a_certificate_that_ends_before_the_websocket_is_open(lives: Lives, pki: Any) -> None:
     factory = lives.world.listener(
         pki.mutual(),
