@@ -22,10 +22,11 @@ _Declared = TypeVar("_Declared")
 
 
 class UnknownPlugin(LookupError):  # noqa: N818 - says what there is
-    """No installed plugin has the name; ``known`` are the names there are."""
+    """No installed plugin has the name, or ``count`` have; ``known`` are the names there are."""
 
-    def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:
-        super().__init__(f"there is no {kind} plugin {name!r}; installed: {', '.join(known)}")
+    def __init__(self, kind: str, name: str, known: Sequence[str], count: int = 0) -> None:
+        what = f"{count} {kind} plugins are called" if count else f"there is no {kind} plugin"
+        super().__init__(f"{what} {name!r}; installed: {', '.join(known)}")
         self.known = list(known)
 
 
@@ -75,8 +76,13 @@ def psk_store(name: str) -> IPSKStorePlugin:
 
 
 def installed(interface: Any) -> list[Any]:
-    """Every plugin of one kind, by name."""
-    return sorted(getPlugins(interface), key=lambda plugin: str(plugin.name))
+    """Every plugin of one kind, by name; those that have no name cannot be asked for."""
+    named = [each for each in getPlugins(interface) if isinstance(_name(each), str)]
+    return sorted(named, key=_name)
+
+
+def _name(plugin: Any) -> Any:
+    return getattr(plugin, "name", None)
 
 
 def describe() -> str:
@@ -91,13 +97,17 @@ def describe() -> str:
         ),
     ):
         lines.append(f"{title} ({option}):")
-        lines += [f"  {plugin.name:<12} {plugin.description}" for plugin in installed(interface)]
+        lines += [f"  {each.name:<12} {_description(each)}" for each in installed(interface)]
     return "\n".join(lines)
+
+
+def _description(plugin: Any) -> str:
+    return str(getattr(plugin, "description", ""))
 
 
 def _named(interface: Any, kind: str, name: str) -> Any:
     plugins = installed(interface)
-    for plugin in plugins:
-        if plugin.name == name:
-            return plugin
-    raise UnknownPlugin(kind, name, [plugin.name for plugin in plugins])
+    found = [plugin for plugin in plugins if plugin.name == name]
+    if len(found) != 1:  # with two it would be chance whose decisions count
+        raise UnknownPlugin(kind, name, [plugin.name for plugin in plugins], len(found))
+    return found[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mqttd.config.load import Loaded
 from mqttd.config.schema.listeners import ListenerOptions
 from mqttd.interfaces import IPSKStore, IRevocationChecker, PluginContext
 from mqttd.plugins import UnknownPlugin, psk_store, revocation_checker
+from mqttd.psk.guard import GuardedStore
 from mqttd.runtime.sources import digests_of
 from mqttd.startup_trust import SWITCHES
 
@@ -99,9 +101,12 @@ class Parts:
         if not options.enable:
             return None
         plugin = _named(lambda: psk_store(options.store), "psk_authentication.store")
-        given = options if options.store == "file" else options.store_options
+        name = options.store
+        own = name == "file"
+        given = options if own else options.store_options
+        guard = (lambda store: store) if own else partial(GuardedStore, name)
         store: IPSKStore = self._part(
-            ("psk", options.store, given), plugin, given, "psk_authentication"
+            ("psk", name, given), plugin, given, "psk_authentication", guard
         )
         return store
 
@@ -137,7 +142,14 @@ class Parts:
             self.crl = checkers[CRL]
         return checkers
 
-    def _part(self, key: tuple[object, ...], plugin: Any, options: Any, path: str) -> Any:
+    def _part(
+        self,
+        key: tuple[object, ...],
+        plugin: Any,
+        options: Any,
+        path: str,
+        guard: Callable[[Any], Any] = lambda part: part,
+    ) -> Any:
         # The authorities of outgoing TLS are read once, when the part is made.
         key = (*key, digests_of(getattr(options, "ssl", None), self._context.base_dir))
         for known, part in self._known():
@@ -146,7 +158,7 @@ class Parts:
                     self._made.append((key, part))
                 return part
         try:
-            part = plugin.make(options, self._context)
+            part = guard(plugin.make(options, self._context))
         except ConfigurationErrors:
             raise
         except Exception as problem:  # a stranger's plugin
