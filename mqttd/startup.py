@@ -121,7 +121,7 @@ def prepare(loaded: Loaded) -> tuple[list[str], list[Finding]]:
     is, in one run, and StartupError when TLS does not work on this machine.
     """
     try:
-        self_test()
+        self_test(psk=loaded.configuration.psk_authentication.enable)
     except TLSUnavailable as problem:
         raise StartupError([str(problem)]) from None
     lines: list[str] = []

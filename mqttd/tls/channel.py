@@ -64,7 +64,9 @@ class TLSChannel:
         "_failed",
         "_first",
         "_handles",
+        "_internal",
         "_listener",
+        "_psk_found",
         "_refused",
         "_rejected",
         "_server",
@@ -106,6 +108,8 @@ class TLSChannel:
         self._alert_sent: int | None = None
         self._alert_received: int | None = None
         self._rejected: str | None = None
+        self._internal = False
+        self._psk_found = False
         self._refused: x509.Certificate | None = None
         self._verify_error: int | None = None
         self.chain: tuple[x509.Certificate, ...] = ()
@@ -288,7 +292,7 @@ class TLSChannel:
         Sessions are never resumed here, so a resumed one is a pre-shared key that was used; of
         several offered it is the one asked for last.
         """
-        if self._listener is None or self._listener.psk is None or self.psk_asked is None:
+        if self.psk_asked is None or not self._psk_found:
             return
         connection = self._connection
         if connection.get_protocol_version() >= SSL.TLS1_3_VERSION:
@@ -301,7 +305,8 @@ class TLSChannel:
     def _fail(self, plaintext: bytes) -> TLSFailure:
         self._early = []
         error = native.verify_result(self._handles)
-        if self._rejected is None and error != native.VERIFY_OK:
+        # After the handshake the result is that of a pre-shared key's session: no certificate's.
+        if self._rejected is None and error != native.VERIFY_OK and not self.handshake_complete:
             self.rejected(error, 0, None)  # a Context without our own verification
         self._failed = True
         failure = explain(
@@ -312,20 +317,16 @@ class TLSChannel:
             rejected=self._rejected,
             plaintext=plaintext,
             psk_asked=self.psk_asked is not None and not self.handshake_complete,
-            psk_known=self._psk_is_known(),
+            psk_known=self._psk_found,
         )
         failure.certificate = self._refused
         failure.verify_error = self._verify_error
         failure.verdict = self.verdict
-        if self._rejected is not None and self.verdict is not None and self.verdict.cause:
+        if self._internal:
+            failure.kind = "internal"
+        elif self._rejected is not None and self.verdict is not None and self.verdict.cause:
             failure.kind = self.verdict.cause
         return failure
-
-    def _psk_is_known(self) -> bool:
-        listener = self._listener
-        if listener is None or listener.psk is None or self.psk_asked is None:
-            return False
-        return listener.psk.key_for(self.psk_asked) is not None
 
     # native.Observer: what OpenSSL's callbacks report during a call made above.
 
@@ -359,6 +360,7 @@ class TLSChannel:
     def psk_key(self, identity: bytes, version: int) -> bytes | None:
         """The key of an identity; of an unknown one a random key where that is to be hidden."""
         self.psk_asked = None
+        self._psk_found = False
         listener = self._listener
         if listener is None or listener.psk is None:
             return None
@@ -366,7 +368,10 @@ class TLSChannel:
             return None
         self.psk_asked = identity
         key = listener.psk.key_for(identity)
-        return os.urandom(32) if key is None and listener.hide_identities else key
+        self._psk_found = key is not None
+        if key is None and listener.hides(identity, tls13=version >= SSL.TLS1_3_VERSION):
+            return os.urandom(32)
+        return key
 
     def server_name(self, name: bytes | None) -> None:
         """Go on with the certificate and the demands of the name the client asks for."""
@@ -384,4 +389,5 @@ class TLSChannel:
 
     def broken(self, error: BaseException) -> None:
         """A callback of ours raised: the peer is refused, the reason is ours."""
+        self._internal = True
         self._rejected = f"an internal error: {type(error).__name__}"

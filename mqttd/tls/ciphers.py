@@ -38,6 +38,13 @@ LEGACY_DEFAULT: Final = (
 )
 """Added when TLS 1.0 or 1.1 is listed: they know nothing of the suites above."""
 
+SIGNATURES: Final = (
+    b"ecdsa_secp256r1_sha256:ecdsa_secp384r1_sha384:ecdsa_secp521r1_sha512:ed25519:ed448:"
+    b"rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:rsa_pss_rsae_sha256:"
+    b"rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:rsa_pkcs1_sha256:rsa_pkcs1_sha384:rsa_pkcs1_sha512"
+)
+"""SHA-256 or better, also at security level 0; TLS 1.0 and 1.1 do not look at this list."""
+
 VERSIONS: Final = {
     "tlsv1": (SSL.TLS1_VERSION, SSL.OP_NO_TLSv1),
     "tlsv1.1": (SSL.TLS1_1_VERSION, SSL.OP_NO_TLSv1_1),
@@ -61,17 +68,14 @@ class Suites:
     """The versions that have a suite, newest first."""
     psk_tls13: bool = False
     """Whether pre-shared keys are accepted in TLS 1.3."""
+    psk_only: bool = False
+    """Whether every suite listed for versions before TLS 1.3 needs a pre-shared key: then nobody
+    is to come in without one, by no version."""
 
     @property
     def psk(self) -> bool:
         """Whether a pre-shared key can be proved here: by a suite, or in TLS 1.3."""
         return self.psk_tls13 or any(map(is_psk, self.older))
-
-    @property
-    def psk_only(self) -> bool:
-        """Whether every suite before TLS 1.3 needs a pre-shared key: then nobody is to come in
-        without one, by no version."""
-        return bool(self.older) and all(map(is_psk, self.older))
 
     @property
     def dhe(self) -> bool:
@@ -156,8 +160,10 @@ def choose_suites(
         )
         if only:
             return None, findings
+    psk_only = bool(older) and all(map(is_psk, older))
     suites = _fit(tls13, older, versions, option, findings)
     if suites is not None:
+        suites = attrs.evolve(suites, psk_only=psk_only)
         suites = _with_psk(suites, psk_tls13=psk_tls13)
         findings += _psk_remarks(suites, path)
         findings += _remarks(suites, path)
@@ -177,6 +183,8 @@ def _with_psk(suites: Suites, *, psk_tls13: bool) -> Suites:
     if not psk_tls13 or not suites.tls13:
         return suites
     first = [name for name in suites.tls13 if name.endswith("SHA256")]
+    if suites.psk_only:
+        first = first or [name for name in TLS13_DEFAULT if name.endswith("SHA256")]
     rest = [] if suites.psk_only else [name for name in suites.tls13 if name not in first]
     return attrs.evolve(suites, tls13=(*first, *rest), psk_tls13=bool(first))
 

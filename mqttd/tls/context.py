@@ -25,9 +25,10 @@ from mqttd.tls.certificates import (
     load_certificates,
     load_key,
 )
-from mqttd.tls.ciphers import Suites, choose_suites, unusable_with
+from mqttd.tls.ciphers import SIGNATURES, Suites, choose_suites, unusable_with
 from mqttd.tls.files import FileProblem, PemSource, read_pem, resolve
 from mqttd.tls.key_usage import KeyUsages
+from mqttd.tls.needed import missing_for_psk
 
 ALPN_MQTT: Final = b"mqtt"
 """What ssl listeners speak (IANA's ALPN protocol id)."""
@@ -183,6 +184,9 @@ def _read(
     if dhfile is None and suites is not None and options.ciphers and suites.dhe:
         dhfile = _FFDHE2048
     findings += _check_usages(options, path)
+    if psk is not None and suites is not None and suites.psk and (lacks := missing_for_psk()):
+        message = f"this pyOpenSSL cannot do: {lacks}"
+        findings.append(error(f"{path}.ciphers", message, "list no PSK suites"))
     if key is None or not chain or suites is None:
         return None, findings
     findings += _check_suites_for_key(suites, key, path)
@@ -321,8 +325,9 @@ def _check_demands(options: SslOptions, suites: Suites, path: str) -> list[Findi
     lost = [name for name in suites.older if name.startswith("RSA-PSK")]
     if not lost or not options.requires_peer_cert:
         return []
+    say = error if len(lost) == len(suites.older) and not suites.tls13 else warning
     return [
-        warning(
+        say(
             f"{path}.fail_if_no_peer_cert",
             f"clients of {', '.join(lost)} are refused: they have no certificate to send",
             "use a listener of its own for them, with verify = verify_none",
@@ -336,7 +341,7 @@ def _build(options: SslOptions, material: _Material, wishes: _Wishes) -> SSL.Con
     material.suites.apply(context)
     native.prepare_context(context, alpn=(wishes.alpn,), ffdhe=material.dhfile is not None)
     if material.suites.legacy:
-        native.refuse_sha1_signatures(context)
+        native.allow_signatures(context, SIGNATURES)
     # A resumed session skips the check of the client certificate and loses a PSK identity.
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_session_id(b"mqttd")  # else a client that offers a session fails with alert 80
@@ -360,9 +365,9 @@ def _build(options: SslOptions, material: _Material, wishes: _Wishes) -> SSL.Con
         context.set_ocsp_server_callback(_stapler(wishes.staple, material.chain[0]))
     if wishes.has_names:
         native.watch_server_name(context)
+    context.set_verify_depth(options.depth)  # it stays that of the first Context under any name
     if options.verify == "verify_peer":
         _trust(context, material.authorities, partial=options.partial_chain != "false")
-        context.set_verify_depth(options.depth)
         native.require_peer_certificate(context, optional=not options.requires_peer_cert)
     return context
 

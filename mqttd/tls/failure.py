@@ -76,6 +76,7 @@ _REASONS: Final = (
     ("no protocols available", "version", "no TLS version is left to offer"),
     ("peer did not return a certificate", "no-certificate", "the peer sent no certificate"),
     ("no application protocol", "alpn", "the peer offers no application protocol spoken here"),
+    ("psk identity not found", "psk-unknown", "the pre-shared key identity is not known"),
     ("bad extension", "malformed", "the peer sent a malformed extension"),
     ("binder does not verify", "bad-binder", "the peer's pre-shared key is another than ours"),
     ("bad signature", "bad-proof", "the peer does not own the key of its certificate"),
@@ -87,7 +88,7 @@ _REASONS: Final = (
 """OpenSSL's reason, a stable word for it, and our words."""
 
 
-_WRONG_KEY: Final = frozenset({"record", "bad-binder", "protocol"})
+_WRONG_KEY: Final = frozenset({"record", "bad-binder"})
 """How a wrong pre-shared key looks: a damaged record, or in TLS 1.3 a bad binder."""
 
 
@@ -161,11 +162,11 @@ def explain(
     """
     alert, ours = (received, False) if received is not None else (sent, True)
     kind, cause = _cause(reasons, first_bytes, received, rejected)
-    if psk_asked and received is None and rejected is None:
-        if not psk_known:
-            kind, cause = "psk-unknown", "the pre-shared key identity is not known"
-        elif kind in _WRONG_KEY:
+    if psk_asked and kind in _WRONG_KEY:
+        if psk_known:
             kind, cause = "psk-wrong-key", "the pre-shared key is another than ours"
+        else:  # it was given a random key
+            kind, cause = "psk-unknown", "the pre-shared key identity is not known"
     return TLSFailure(
         kind,
         cause,

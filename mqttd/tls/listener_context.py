@@ -61,6 +61,20 @@ class ListenerTLS:
             return verdict
         return None if self.judge is None else self.judge.judge(chain)
 
+    def hides(self, identity: bytes, *, tls13: bool) -> bool:
+        """Whether an unknown pre-shared key identity is answered as if its key were wrong.
+
+        In TLS 1.3 only where nobody comes in without a key, else whoever goes on with a
+        certificate would be refused (RFC 8446 appendix E.6). Old tickets stand among the
+        identities there: they are no text, and hide nothing.
+        """
+        if not self.hide_identities or not tls13:
+            return self.hide_identities
+        try:
+            return self.psk_only and identity.decode().isprintable()
+        except UnicodeDecodeError:
+            return False
+
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Warnings and notices met on the way."""

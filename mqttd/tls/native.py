@@ -30,15 +30,13 @@ FFDHE_GROUPS: Final = b":ffdhe2048:ffdhe3072"
 """Added where DHE suites are wanted: OpenSSL 4 refuses those suites to a client that names such a
 group (RFC 7919) when ours has none, whatever parameters ``load_tmp_dh`` was given."""
 
-_SIGNATURES: Final = (
-    b"ecdsa_secp256r1_sha256:ecdsa_secp384r1_sha384:ecdsa_secp521r1_sha512:ed25519:ed448:"
-    b"rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:rsa_pss_rsae_sha256:"
-    b"rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:rsa_pkcs1_sha256:rsa_pkcs1_sha384:rsa_pkcs1_sha512"
-)
-
 VERIFY_OK: Final = 0
 """``X509_V_OK``: what :meth:`Observer.judge` returns for a certificate it has nothing against."""
 
+MOST_KEY: Final = 512
+"""Bytes of the longest pre-shared key OpenSSL takes."""
+
+_AES_128_GCM_SHA256: Final = b"\x13\x01"
 _BUFFER_SIZE: Final = 1 << 16
 _ALPN_OK: Final = 0
 _ALPN_FATAL: Final = 2
@@ -52,7 +50,6 @@ _HARMLESS_ALERTS: Final = frozenset({0, 90, 100})
 """close_notify, user_canceled, no_renegotiation: never the end by failure (RFC 8446 6.1)."""
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-
 
 DONE: Final = 0
 """Status: what was asked for is done."""
@@ -107,8 +104,6 @@ def _callback(signature: str, *, error: int | None) -> Callable[[_F], Any]:
     def wrap(function: _F) -> Any:
         if _ffi is None:
             return None
-        if error is None:
-            return _ffi.callback(signature, function, onerror=_on_error)
         return _ffi.callback(signature, function, error=error, onerror=_on_error)
 
     return wrap
@@ -187,15 +182,39 @@ _alpn_handles: dict[tuple[bytes, ...], Any] = {}
 
 @_callback("unsigned int(*)(SSL*, const char*, unsigned char*, unsigned int)", error=0)
 def _psk(ssl: Any, identity: Any, out: Any, most: int) -> int:
-    """TLS 1.2 and older, and in TLS 1.3 for each identity offered (with SHA-256)."""
+    """TLS 1.2 and older. OpenSSL ends an identity at its first NUL."""
     observer = _thread.current
-    if observer is None:
-        return 0
-    key = observer.psk_key(_ffi.string(identity), _lib.SSL_version(ssl))
+    version = _lib.SSL_version(ssl)
+    if observer is None or version >= SSL.TLS1_3_VERSION:
+        return 0  # asked there too, after _psk_session and for short identities only
+    key = observer.psk_key(_ffi.string(identity), version)
     if not key or len(key) > most:
-        return 0  # alert 115, unknown_psk_identity (RFC 4279); TLS 1.3 goes on without
+        return 0  # alert 115, unknown_psk_identity (RFC 4279)
     _ffi.memmove(out, key, len(key))
     return len(key)
+
+
+@_callback("int(*)(SSL*, const unsigned char*, size_t, SSL_SESSION**)", error=0)
+def _psk_session(ssl: Any, identity: Any, size: int, out: Any) -> int:
+    """TLS 1.3: each identity offered, tickets too, until one can be used. 0 ends it all."""
+    observer = _thread.current
+    out[0] = _ffi.NULL
+    if observer is None:
+        return 0
+    key = observer.psk_key(_ffi.buffer(identity, size)[:], SSL.TLS1_3_VERSION)
+    if not key or len(key) > MOST_KEY:
+        return 1
+    session = _lib.Cryptography_SSL_SESSION_new()
+    suite = _lib.SSL_CIPHER_find(ssl, _AES_128_GCM_SHA256)  # the hash of it is what counts
+    if not (
+        _lib.SSL_SESSION_set1_master_key(session, key, len(key))
+        and _lib.SSL_SESSION_set_cipher(session, suite)
+        and _lib.SSL_SESSION_set_protocol_version(session, SSL.TLS1_3_VERSION)
+    ):
+        _lib.SSL_SESSION_free(session)
+        return 0
+    out[0] = session  # OpenSSL's from here on
+    return 1
 
 
 _client_key: tuple[bytes, bytes] = (b"", b"")
@@ -217,8 +236,8 @@ def _psk_client(_ssl: Any, _hint: Any, identity: Any, most: int, out: Any, most_
 def accept_psk(context: SSL.Context, hint: str | None) -> None:
     """Let the peer prove a pre-shared key, on a Context not used so far. Raises ``SSL.Error``."""
     _lib.SSL_CTX_set_psk_server_callback(context._context, _psk)
-    text = None if hint is None else hint.encode()
-    if text and _lib.SSL_CTX_use_psk_identity_hint(context._context, text) != 1:
+    _lib.SSL_CTX_set_psk_find_session_callback(context._context, _psk_session)
+    if hint and _lib.SSL_CTX_use_psk_identity_hint(context._context, hint.encode()) != 1:
         raise SSL.Error(take_errors())
 
 
@@ -249,9 +268,7 @@ def switch_context(
     for a certificate, nor versions and pre-shared keys.
     """
     connection.set_context(context)
-    mode = SSL.VERIFY_NONE
-    if verify:
-        mode = SSL.VERIFY_PEER | (0 if optional else SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
+    mode = _verify_mode(optional) if verify else SSL.VERIFY_NONE
     _lib.SSL_set_verify(connection._ssl, mode, _verify)
 
 
@@ -275,8 +292,7 @@ def prepare_context(
     refused with alert 120; one that offers nothing is let in. Raises ``SSL.Error``.
     """
     pointer = context._context
-    groups = GROUPS + FFDHE_GROUPS if ffdhe else GROUPS
-    if _lib.SSL_CTX_set1_curves_list(pointer, groups) != 1:
+    if _lib.SSL_CTX_set1_curves_list(pointer, GROUPS + (FFDHE_GROUPS if ffdhe else b"")) != 1:
         raise SSL.Error(take_errors())
     context.set_mode(_lib.SSL_MODE_RELEASE_BUFFERS)
     if alpn:
@@ -285,19 +301,19 @@ def prepare_context(
         _lib.SSL_CTX_set_alpn_select_cb(pointer, _select_alpn, _alpn_handles[alpn])
 
 
-def refuse_sha1_signatures(context: SSL.Context) -> None:
-    """Let TLS 1.2 and newer sign with SHA-256 or better only, also at security level 0.
-
-    TLS 1.0 and 1.1 do not look at this list. Raises ``SSL.Error``.
-    """
-    if _lib.SSL_CTX_set1_sigalgs_list(context._context, _SIGNATURES) != 1:
+def allow_signatures(context: SSL.Context, algorithms: bytes) -> None:
+    """Let TLS 1.2 and newer sign with these algorithms only. Raises ``SSL.Error``."""
+    if _lib.SSL_CTX_set1_sigalgs_list(context._context, algorithms) != 1:
         raise SSL.Error(take_errors())
 
 
 def require_peer_certificate(context: SSL.Context, *, optional: bool) -> None:
     """Ask the peer for a certificate and verify it; ``optional``: let in a peer that has none."""
-    mode = SSL.VERIFY_PEER | (0 if optional else SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
-    _lib.SSL_CTX_set_verify(context._context, mode, _verify)
+    _lib.SSL_CTX_set_verify(context._context, _verify_mode(optional), _verify)
+
+
+def _verify_mode(optional: bool) -> int:
+    return SSL.VERIFY_PEER | (0 if optional else SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
 
 
 def expect_host(connection: SSL.Connection, host: bytes, address: bytes | None) -> None:
@@ -415,8 +431,7 @@ def read_ciphertext(handles: Handles) -> bytes:
     if got <= 0:
         return b""
     if got < _BUFFER_SIZE:
-        data: bytes = _ffi.buffer(buffer, got)[:]
-        return data
+        return bytes(_ffi.buffer(buffer, got))
     parts = []
     while got > 0:
         parts.append(_ffi.buffer(buffer, got)[:])
@@ -453,14 +468,12 @@ def _new_bio() -> Any:
 
 def verify_result(handles: Handles) -> int:
     """``X509_V_OK`` (0) or the error the peer's chain was found to have."""
-    result: int = _lib.SSL_get_verify_result(handles.ssl)
-    return result
+    return int(_lib.SSL_get_verify_result(handles.ssl))
 
 
 def verify_error_text(error: int) -> str:
     """OpenSSL's words for an ``X509_V_ERR_*`` number."""
-    text: bytes = _ffi.string(_lib.X509_verify_cert_error_string(error))
-    return text.decode("ascii", "replace")
+    return str(_ffi.string(_lib.X509_verify_cert_error_string(error)), "ascii", "replace")
 
 
 def binding() -> Any:
