@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from mqttd.net.credentials import Known, objection
 from mqttd.net.cuts import BUDGET, SLICE, Cuts
-from mqttd.tls.verdict import ACCEPT, UNDECIDED, Verdict
+from mqttd.tls.verdict import ACCEPT, REJECTED, UNDECIDED, Verdict
 
 if TYPE_CHECKING:
     from mqttd.net.connection import NetworkConnection
@@ -143,7 +143,7 @@ class LiveTrust:
             assert certificate is not None
             place = (connection.factory.id, certificate.der)
             self._unknown.setdefault(place, []).append(connection)
-        elif verdict.error != ACCEPT:
+        elif _ends(verdict):
             self._cuts.cut(connection, verdict)
 
     @property
@@ -161,7 +161,16 @@ class LiveTrust:
 
     def _answered(self, connections: list[NetworkConnection], verdict: Verdict) -> None:
         self._asked -= 1
-        if verdict.error != ACCEPT:
+        if _ends(verdict):
             # Many may have the same certificate: they too are ended in slices.
             self._refused.extend((connection, verdict) for connection in connections)
         self._go_on()
+
+
+def _ends(verdict: Verdict) -> bool:
+    """Whether a session ends with a verdict: by what is known, never for want of an answer.
+
+    A responder or a CRL server that is down must not end the sessions of a whole fleet at once,
+    who could not come back. Newcomers are refused meanwhile.
+    """
+    return verdict.error not in (ACCEPT, REJECTED)

@@ -210,13 +210,25 @@ def test_what_is_not_known_is_asked_and_then_cut(lives: Lives, pki: Any) -> None
     assert lives.live.busy
     assert not any(client.gone for client in clients)
     for name, done in lives.judge.waiting:
-        done(UNREACHABLE if name == "CN=dev-ec" else ACCEPTED)
+        done(REVOKED if name == "CN=dev-ec" else ACCEPTED)
     lives.settle()
     assert all(client.gone for client in clients)
     told = clients[0].told().properties.reason_string
-    assert told == "client certificate no longer accepted"
+    assert told == "client certificate revoked"
     assert not other.gone
     assert not lives.live.busy
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_session_stays_while_nobody_can_say(lives: Lives, at_once: bool) -> None:
+    client = lives.client()
+    client.connect("c")
+    lives.judge.verdicts = {"CN=dev-ec": UNREACHABLE if at_once else ASK}
+    lives.change()
+    for _, done in lives.judge.waiting:
+        done(UNREACHABLE)
+    lives.settle()
+    assert not client.gone
 
 
 def test_only_so_many_are_asked_about_at_a_time(lives: Lives, pki: Any) -> None:
