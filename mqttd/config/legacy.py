@@ -1,4 +1,4 @@
-"""The flat listener lines of EMQ X 4 (``listener.ssl.external = 8883``) read as sections."""
+"""The flat lines of EMQ X 4 (``listener.ssl.external = 8883``, ``psk.file.path``) as sections."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import attrs
 from mqttd.config.errors import Finding
 from mqttd.config.schema.listeners import LISTENER_TYPES
 
-_LINE = re.compile(r"[ \t]*listener\.([A-Za-z0-9_.-]+)[ \t]*=[ \t]*(.*?)[ \t]*\r?")
+_LINE = re.compile(
+    r"[ \t]*(?:listener\.([A-Za-z0-9_.-]+)|(psk\.file\.[a-z]+))[ \t]*=[ \t]*(.*?)[ \t]*\r?"
+)
 _COMMENT = re.compile(r"\s+##?\s.*$")
 
 _COMMON = {
@@ -84,6 +86,10 @@ _WEBSOCKET = {
         "check_origins",
     )
 }
+_PSK = {
+    "psk.file.path": ("psk_authentication", "init_file"),
+    "psk.file.delimiter": ("psk_authentication", "separator"),
+}
 _KEYS = {
     "tcp": _COMMON,
     "ssl": _COMMON | _TLS,
@@ -94,7 +100,8 @@ _KEYS = {
 
 @attrs.frozen
 class LegacyLine:
-    """One line ``listener.KEY = VALUE``; ``origin`` is its file and line."""
+    """One line ``listener.KEY = VALUE``, or ``KEY = VALUE`` with a key that begins with
+    ``psk.file``; ``origin`` is its file and line."""
 
     key: str
     value: str = attrs.field(repr=False)
@@ -102,21 +109,21 @@ class LegacyLine:
 
 
 def take_legacy_lines(text: str, name: str) -> tuple[str, list[LegacyLine]]:
-    """The text with its flat listener lines made blank, and those lines.
+    """The text with its flat lines made blank, and those lines.
 
     They are taken out before HOCON is read, which knows no key that has both a value and keys
     below it.
     """
-    if "listener." not in text:
+    if "listener." not in text and "psk.file." not in text:
         return text, []
     lines, legacy = text.split("\n"), []
     for index, line in enumerate(lines):
         match = _LINE.fullmatch(line)
         if match is not None:
-            value = _COMMENT.sub("", match[2])
+            value = _COMMENT.sub("", match[3])
             if len(value) >= 2 and value[0] == value[-1] == '"':
                 value = value[1:-1]
-            legacy.append(LegacyLine(match[1], value, f"{name}:{index + 1}"))
+            legacy.append(LegacyLine(match[1] or match[2], value, f"{name}:{index + 1}"))
             lines[index] = ""
     return "\n".join(lines), legacy
 
@@ -132,7 +139,11 @@ def convert(
     findings: list[Finding] = []
     moved: dict[str, list[str]] = {}
     rules: dict[str, dict[int, str]] = {}
+    of_keys = [line for line in lines if line.key.startswith("psk.file.")]
+    findings += _convert_psk(of_keys, values, origins)
     for line in lines:
+        if line in of_keys:
+            continue
         old = f"listener.{line.key}"
         kind, _, rest = line.key.partition(".")
         name, _, key = rest.partition(".")
@@ -177,6 +188,31 @@ def convert(
                 origins[f"{section}.{keys[0]}"].partition(",")[0],
             )
         )
+    return findings
+
+
+def _convert_psk(
+    lines: Sequence[LegacyLine], values: dict[str, Any], origins: dict[str, str]
+) -> list[Finding]:
+    """The lines of EMQ X 4's plugin for pre-shared keys; they imply that it is in use."""
+    findings: list[Finding] = []
+    for line in lines:
+        path = _PSK.get(line.key)
+        if path is None:
+            cure = f"write {' or '.join(_PSK)}"
+            findings.append(Finding("error", line.key, "has no meaning", cure, line.origin))
+        elif not _put(values, path, line.value, replace=False):
+            message = f"is given twice: {'.'.join(path)} has a value too"
+            findings.append(
+                Finding("error", line.key, message, "keep one of the two", line.origin)
+            )
+        else:
+            origins[".".join(path)] = f"{line.origin}, {line.key}"
+            _put(values, ("psk_authentication", "enable"), True, replace=False)
+    if lines and not findings:
+        message = "written in the form of EMQ X 4 (psk.file....), read as this section"
+        cure = "write psk_authentication { enable = true, init_file = ..., separator = ... }"
+        findings.append(Finding("notice", "psk_authentication", message, cure, lines[0].origin))
     return findings
 
 

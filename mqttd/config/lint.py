@@ -72,6 +72,14 @@ def _can_prove_psk(listener: ListenerOptions, configuration: Configuration) -> b
     return any(map(is_psk_suite, options.ciphers)) or (psk.tls13 and "tlsv1.3" in options.versions)
 
 
+def _demands_identity(listener: ListenerOptions, configuration: Configuration) -> bool:
+    """Whether clients without a key cannot come as far as their username, or have another."""
+    own = listener.peer_cert_as_username
+    source = configuration.mqtt.peer_cert_as_username if own is None else own
+    options = listener.ssl_options
+    return source != "disabled" or (options is not None and _is_psk_only(options))
+
+
 def _psk(configuration: Configuration) -> Iterator[Finding]:
     listeners = list(configuration.listeners.enabled())
     psk = configuration.psk_authentication
@@ -82,6 +90,13 @@ def _psk(configuration: Configuration) -> Iterator[Finding]:
             'write ssl_options { versions = ["tlsv1.2"], ciphers = "PSK-AES256-GCM-SHA384,..." }, '
             "or psk_authentication.tls13 = true",
         )
+    unused = "store_options" if psk.store == "file" else "init_file"
+    if psk.enable and getattr(psk, unused) is not None:
+        yield warning(
+            f"psk_authentication.{unused}",
+            f"has no effect with store = {psk.store}",
+            "remove it, or name another store",
+        )
     for listener in listeners:
         own = listener.psk_identity_as_username
         wanted = configuration.mqtt.psk_identity_as_username if own is None else own
@@ -91,6 +106,14 @@ def _psk(configuration: Configuration) -> Iterator[Finding]:
                 f"mqtt.{name}" if own is None else f"{listener.path}.{name}",
                 f"{listener.id} accepts no pre-shared keys: it refuses every client",
                 "set it on listeners with PSK suites only",
+            )
+        elif wanted and not _demands_identity(listener, configuration):
+            name = "psk_identity_as_username"
+            yield warning(
+                f"mqtt.{name}" if own is None else f"{listener.path}.{name}",
+                f"{listener.id} refuses clients that prove no pre-shared key, though its suites "
+                "let them finish the handshake",
+                "list PSK suites only, or write false",
             )
 
 

@@ -10,6 +10,9 @@ from mqttd.config.types import Bind
 
 _ANY_HOSTS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
 
+_LONGEST_HINT = 255
+"""Bytes; OpenSSL sends no longer one."""
+
 
 def validate(configuration: Configuration) -> list[Finding]:
     """Every contradiction in the configuration."""
@@ -39,6 +42,12 @@ def validate(configuration: Configuration) -> list[Finding]:
         )
     if not psk.separator:
         findings.append(error("psk_authentication.separator", "is empty", 'write ":"'))
+    hint = (psk.identity_hint or "").encode(errors="replace")
+    if len(hint) > _LONGEST_HINT or b"\0" in hint:
+        path = "psk_authentication.identity_hint"
+        findings.append(
+            error(path, f"can have {_LONGEST_HINT} bytes at most, none of them zero", "shorten it")
+        )
     return findings
 
 

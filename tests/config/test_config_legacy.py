@@ -147,6 +147,22 @@ def test_psk_ciphers_are_ciphers(load: Load) -> None:
     assert options.ciphers == ["PSK-AES128-CBC-SHA"]
 
 
+def test_the_file_of_keys(load: Load) -> None:
+    loaded = load("psk.file.path = etc/psk.txt\r\npsk.file.delimiter = :\n")
+    psk = loaded.configuration.psk_authentication
+    assert (psk.enable, psk.init_file, psk.separator) == (True, "etc/psk.txt", ":")
+    (finding,) = [each for each in loaded.findings if each.path == "psk_authentication"]
+    assert (finding.severity, finding.origin) == ("notice", "mqttd.conf:1")
+    loaded = load("psk.file.path = a\npsk_authentication.enable = false")
+    assert not loaded.configuration.psk_authentication.enable
+
+
+def test_the_file_of_keys_wrongly(errors: Errors) -> None:
+    found = errors("psk.file.path = a\npsk.file.pass = b\npsk_authentication.init_file = c")
+    assert "is given twice" in found["psk.file.path"].message
+    assert found["psk.file.pass"].cure == "write psk.file.path or psk.file.delimiter"
+
+
 def test_lines_of_included_files(tmp_path: Path) -> None:
     (tmp_path / "listeners.conf").write_text(
         "listener.tcp.a = 1\r\nlistener.tcp.a.backlog = 7\r\n"

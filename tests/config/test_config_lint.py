@@ -111,3 +111,49 @@ def test_the_certificate_of_a_proxy_is_an_identity(load: Load) -> None:
     """
     found = {finding.path for finding in lint(load(text).configuration)}
     assert "listeners.tcp.b.peer_cert_as_username" not in found
+
+
+KEYS = """
+psk_authentication { enable = true, init_file = keys }
+listeners.ssl.a.ssl_options { verify = verify_none, versions = ["tlsv1.2"] }
+"""
+ONLY = "listeners.ssl.a.ssl_options.ciphers = PSK-AES128-GCM-SHA256"
+BOTH = 'listeners.ssl.a.ssl_options.ciphers = "PSK-AES128-GCM-SHA256,AES128-SHA"'
+NAMED = "mqtt.psk_identity_as_username = true"
+LOCAL = 'listeners.tcp.b { bind = "127.0.0.1:1", max_connections = 1 }'
+
+
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [
+        (KEYS + ONLY, []),
+        (ONLY, []),  # clients prove themselves by certificate
+        (KEYS, ["authentication", "psk_authentication.enable"]),
+        (
+            KEYS + "psk_authentication.tls13 = true",
+            ["authentication", "psk_authentication.enable"],
+        ),
+        (
+            KEYS + "psk_authentication.tls13 = true\n"
+            'listeners.ssl.a.ssl_options.versions = ["tlsv1.3"]',
+            ["authentication"],
+        ),
+        (KEYS + BOTH, ["authentication"]),
+        (f"{KEYS}{ONLY}\n{NAMED}", []),
+        (f"{KEYS}{BOTH}\n{NAMED}", ["authentication", "mqtt.psk_identity_as_username"]),
+        (f"{KEYS}{ONLY}\n{NAMED}\n{LOCAL}", ["authentication", "mqtt.psk_identity_as_username"]),
+        (
+            f"{KEYS}{ONLY}\n{LOCAL}\nlisteners.tcp.b.psk_identity_as_username = true",
+            ["authentication", "listeners.tcp.b.psk_identity_as_username"],
+        ),
+        (
+            f"{KEYS}{ONLY}\npsk_authentication.store_options = {{ a = 1 }}",
+            ["psk_authentication.store_options"],
+        ),
+        (f"{KEYS}{ONLY}\npsk_authentication.store = acme", ["psk_authentication.init_file"]),
+    ],
+)
+def test_pre_shared_keys(load: Load, text: str, paths: list[str]) -> None:
+    findings = lint(load(STRICT + text).configuration)
+    assert [finding.path for finding in findings] == paths
+    assert all(finding.severity == "warning" for finding in findings)

@@ -204,3 +204,22 @@ def test_psk_suites_by_name() -> None:
         assert is_psk_suite(name)
     for name in ("TLS_AES_128_GCM_SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "AES128-SHA"):
         assert not is_psk_suite(name)
+
+
+def test_pre_shared_keys(errors: Errors) -> None:
+    found = errors(
+        f'''psk_authentication {{
+          enable = true
+          separator = ""
+          identity_hint = "{"h" * 256}"
+        }}'''
+    )
+    assert sorted(found) == [
+        "psk_authentication.identity_hint",
+        "psk_authentication.init_file",
+        "psk_authentication.separator",
+    ]
+
+
+def test_another_store_needs_no_file(load: Load) -> None:
+    load('psk_authentication { enable = true, store = acme, identity_hint = "mqttd" }')
