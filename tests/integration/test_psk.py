@@ -109,10 +109,33 @@ def test_unknown_and_wrong(broker: Any, s_client: Callable[..., Any]) -> None:
     ended = s_client(port, "-tls1_2", "-cipher", "PSK", key=OTHER)
     assert "alert bad record mac" in ended.output
     line = broker.wait_for("[psk-wrong-key]")
+    assert "refused on ssl:psk from 127.0.0.1:" in line
     assert "myclient1" in line
     log = "\n".join(broker.lines)
     assert KEY not in log
     assert OTHER not in log
+
+
+def test_hidden_identities(
+    start_broker: Callable[..., Any], folder: Path, tmp_path: Path, s_client: Callable[..., Any]
+) -> None:
+    """Whoever tries names sees the same of a name that is known and one that is not."""
+    hidden = f"{CONFIG}psk_authentication.hide_identities = true\n"
+    for name in ("init.psk", "rsa.key", "rsa.pem"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+        (tmp_path / name).chmod(0o600)
+    broker = start_broker(hidden, tmp_path)
+    port = broker.ports["ssl:psk"]
+    for identity in ("nobody", "myclient1"):
+        for suite in ("PSK-AES128-GCM-SHA256", "RSA-PSK-AES128-CBC-SHA:@SECLEVEL=0"):
+            ended = s_client(port, "-tls1_2", "-cipher", suite, identity=identity, key="ab" * 32)
+            assert "alert bad record mac" in ended.output
+            assert "unknown psk identity" not in ended.output
+    # the operator is told them apart
+    assert "nobody" in broker.wait_for("[psk-unknown]")
+    assert "myclient1" in broker.wait_for("[psk-wrong-key]")
+    ended = s_client(port, "-tls1_2", "-cipher", "PSK")
+    assert "\x20\x02\x00\x00" in ended.output
 
 
 def test_mosquitto(broker: Any, run: Run, spawn: Callable[..., Any]) -> None:
@@ -218,6 +241,13 @@ def test_a_removed_key_ends_the_session(
     (tmp_path / "init.psk").write_text(f"myclient2:{OTHER}\nbad line\n")
     broker.process.send_signal(signal.SIGHUP)
     broker.wait_for('line 2: has no separator ":"')
+    broker.wait_for("changed nothing")
+    # an odd digit would make text of every key
+    mistyped = f"myclient1:{KEY}\nmyclient2:{OTHER}\nmyclient3:{KEY[::-1][1:]}\n"
+    (tmp_path / "init.psk").write_text(mistyped)
+    broker.lines.clear()
+    broker.process.send_signal(signal.SIGHUP)
+    broker.wait_for("keys would be text from now on, they were hex, because of line 3")
     broker.wait_for("changed nothing")
     (tmp_path / "init.psk").write_text(f"myclient2:{OTHER}\n")
     broker.process.send_signal(signal.SIGHUP)
