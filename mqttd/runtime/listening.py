@@ -18,6 +18,7 @@ from mqttd.config.types import Bind
 from mqttd.engine.options import EngineOptions
 from mqttd.log.trace import packet_trace
 from mqttd.net.factory import ListenerFactory
+from mqttd.net.gate import GATE_TIMEOUT
 from mqttd.net.listeners import Listener, ListenError
 from mqttd.net.refusals import Refusals
 from mqttd.net.turn import Turn
@@ -27,6 +28,9 @@ _LIMIT_NAMES = frozenset(field.name for field in attrs.fields(Limits))
 _OWN_LIMITS = ("peer_cert_as_username", "peer_cert_as_clientid", "psk_identity_as_username")
 """Options of ``mqtt`` that one listener can have otherwise."""
 
+
+_GRACE = 1.0
+"""Seconds the gate waits longer than the checkers may take: they know why they have no answer."""
 
 _ANY_HOSTS = frozenset(("0.0.0.0", "::"))  # noqa: S104 - compared with, not listened on
 
@@ -256,8 +260,7 @@ def engine_options(configuration: Configuration) -> EngineOptions:
 
 def _set_gate(factory: ListenerFactory, options: ListenerOptions, security: Security) -> None:
     seconds = security.gate_timeout(options)
-    if seconds is not None:
-        factory.gate_timeout = seconds  # type: ignore[attr-defined, unused-ignore]
+    factory.gate_timeout = GATE_TIMEOUT if seconds is None else seconds + _GRACE
 
 
 def _overlap(one: Bind, other: Bind) -> bool:
