@@ -17,7 +17,7 @@ from mqttd.tls.context import ServerContext
 from mqttd.tls.failure import FIRST_BYTES, TLSFailure, alert_of, explain
 from mqttd.tls.listener_context import ListenerTLS
 from mqttd.tls.peer import describe_subject, peer_certificate
-from mqttd.tls.verdict import ACCEPT, UNDECIDED, Verdict
+from mqttd.tls.verdict import ACCEPT, REJECTED, UNDECIDED, Verdict
 
 __all__ = ["TLSChannel", "TLSFailure", "TLSInfo"]
 
@@ -262,7 +262,7 @@ class TLSChannel:
             return held + self.outgoing()
         self._failed = True
         native.read_ciphertext(self._handles)
-        number = alert_of(0 if verdict is None else verdict.error)
+        number = alert_of(REJECTED if verdict is None else verdict.error)
         return bytes((21, 3, 3, 0, 2, 2, number))
 
     def _shake(self, ciphertext: bytes | bytearray | memoryview) -> bool:

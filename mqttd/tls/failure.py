@@ -7,7 +7,7 @@ from typing import Final
 
 from cryptography import x509
 
-from mqttd.tls.verdict import INVALID_PURPOSE, REVOKED, Verdict
+from mqttd.tls.verdict import INVALID_PURPOSE, REJECTED, REVOKED, Verdict
 
 ALERTS: Final = {
     0: "close_notify",
@@ -138,9 +138,22 @@ def alert_name(number: int) -> str:
     return ALERTS.get(number, f"alert_{number}")
 
 
+_ALERTS_FOR: Final = {
+    40: {50},
+    42: {4, 5, 6, 9, 11, *range(13, 17), 27, REJECTED, *range(62, 69), 94},
+    43: {INVALID_PURPOSE},
+    44: {REVOKED},
+    45: {10, 12},
+    48: {2, 3, *range(18, 23), 25, 33, 79},
+    51: {7, 8},
+    80: {1, 17, 69, 70},
+}
+"""Alerts by ``X509_V_ERR_*``, measured (OpenSSL 4.0)."""
+
+
 def alert_of(error: int) -> int:
     """The alert OpenSSL answers a certificate with that is refused for an ``X509_V_ERR_*``."""
-    return {REVOKED: 44, INVALID_PURPOSE: 43}.get(error, 42)
+    return next((alert for alert, errors in _ALERTS_FOR.items() if error in errors), 46)
 
 
 def explain(

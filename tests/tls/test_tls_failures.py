@@ -15,9 +15,9 @@ from OpenSSL import SSL
 from mqttd.tls import native
 from mqttd.tls.channel import TLSChannel
 from mqttd.tls.context import ALPN_HTTP, build_server_context
-from mqttd.tls.failure import TLSFailure, alert_name, foreign_protocol
+from mqttd.tls.failure import TLSFailure, alert_name, alert_of, foreign_protocol
 from mqttd.tls.listener_context import ListenerTLS
-from mqttd.tls.verdict import Verdict
+from mqttd.tls.verdict import INVALID_PURPOSE, REJECTED, REVOKED, Verdict
 
 if TYPE_CHECKING:
     from tests.conftest import Pki
@@ -132,6 +132,25 @@ def test_verdict_on_a_verified_certificate(
     check(pair, "certificate-listed", "it is on a list", alert, version)
     assert asked == ["CN=dev-ec", "CN=Test Root"]
     assert pair.server.verdict == Verdict(error, "certificate-listed", "it is on a list")
+
+
+def test_the_alert_for_each_verdict(pki: Pki, join: Join) -> None:
+    """What the gate sends by itself is what OpenSSL sends for the same verdict."""
+
+    class Judging(Silent):
+        error = 0
+
+        def judge(self, chain: Sequence[x509.Certificate]) -> Verdict:
+            return Verdict(self.error)
+
+    judge = Judging()
+    context = ListenerTLS(default=pki.mutual(), judge=judge)
+    sent: dict[int, int | None] = {}
+    client = pki.client_context(pki.client_ec, version=TLS12)
+    for judge.error in range(1, 95):
+        sent[judge.error] = failures(join(client, context))["server"].alert_number
+    assert sent == {error: alert_of(error) for error in sent}
+    assert [sent[each] for each in (REVOKED, INVALID_PURPOSE, REJECTED)] == [44, 43, 42]
 
 
 @VERSIONS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -114,8 +113,8 @@ def test_identities_can_be_hidden(pki: Pki, join: Join) -> None:
     assert run(join(client(pki), tls)) == {}
 
 
-def test_the_key_length_and_odd_identities(pki: Pki, join: Join) -> None:
-    keys = Keys(dev1=bytes(512), long=KEY)
+def test_long_identities_and_other_letters(pki: Pki, join: Join) -> None:
+    keys = Keys()
     keys.keys["gerät".encode()] = KEY
     keys.keys[b"x" * 127] = KEY
     tls = listener(pki, PLAIN, keys=keys)
@@ -206,10 +205,13 @@ def test_a_store_that_breaks_refuses(pki: Pki, join: Join) -> None:
         def key_for(self, identity: bytes) -> bytes | None:
             raise RuntimeError("the store is broken")
 
-    pair = join(client(pki), listener(pki, PLAIN, keys=Broken()))
-    with contextlib.suppress(RuntimeError):
-        assert "server" in run(pair)
-    assert not pair.server.handshake_complete
+    for version in (TLS12, TLS13):
+        tls = listener(pki, PLAIN, ["tlsv1.3", "tlsv1.2"], keys=Broken(), tls13=True)
+        pair = join(client(pki, version=version), tls)
+        failed = run(pair)["server"]
+        assert failed.kind == "internal"
+        assert failed.cause == "an internal error: RuntimeError"
+        assert not pair.server.handshake_complete
 
 
 def test_without_pre_shared_keys_nothing_changes(pki: Pki, join: Join) -> None:
@@ -247,3 +249,153 @@ def test_a_channel_keeps_no_key(pki: Pki, join: Join) -> None:
     values = [getattr(pair.server, name) for name in TLSChannel.__slots__]
     assert all(value != KEY for value in values)
     assert KEY.hex() not in repr(pair.server._listener)
+
+
+def test_odd_keys_and_identities(pki: Pki, join: Join) -> None:
+    keys = Keys(most=bytes(range(256)) * 2, over=bytes(513))
+    keys.keys[b"x" * 250] = KEY
+    keys.keys[b""] = KEY
+    tls = listener(pki, PLAIN, ["tlsv1.3", "tlsv1.2"], keys=keys, tls13=True)
+    for version in (TLS12, TLS13):
+        pair = join(client(pki, b"most", keys.keys[b"most"], version=version), tls)
+        assert run(pair) == {}
+        assert pair.server.psk_identity == b"most"
+        failed = run(join(client(pki, b"over", bytes(32), version=version), tls))["server"]
+        assert failed.kind in ("psk-unknown", "psk-required")
+    for identity in (b"x" * 250, b"x" * 251):
+        found = run(join(client(pki, identity), tls))
+        kinds = [each.kind for name, each in found.items() if name == "server"]
+        assert kinds == ([] if identity in keys.keys else ["psk-unknown"])
+
+
+class Offer:
+    """A TLS 1.3 client's own identity, of any bytes, and the binder that proves it."""
+
+    def __init__(self, context: SSL.Context, identity: bytes, key: bytes, suite: bytes) -> None:
+        ffi, lib = native._ffi, native._lib
+        signature = "int(*)(SSL*, const EVP_MD*, const unsigned char**, size_t*, SSL_SESSION**)"
+        self.identity = ffi.new("unsigned char[]", identity)
+
+        def use(ssl: Any, _digest: Any, name: Any, size: Any, out: Any) -> int:
+            session = lib.Cryptography_SSL_SESSION_new()
+            assert lib.SSL_SESSION_set1_master_key(session, key, len(key))
+            assert lib.SSL_SESSION_set_cipher(session, lib.SSL_CIPHER_find(ssl, suite))
+            assert lib.SSL_SESSION_set_protocol_version(session, TLS13)
+            name[0], size[0], out[0] = self.identity, len(identity), session
+            return 1
+
+        self.use = ffi.callback(signature, use, error=0)
+        lib.SSL_CTX_set_psk_use_session_callback(context._context, self.use)
+
+
+@pytest.mark.parametrize("identity", [b"dev1\0more", b"\xff\xfe", b"x" * 4000])
+def test_tls13_identities_are_read_whole(pki: Pki, join: Join, identity: bytes) -> None:
+    keys = Keys(dev1=KEY)
+    tls = listener(pki, [], ["tlsv1.3"], keys=keys, tls13=True)
+    for known in (False, True):
+        if known:
+            keys.keys[identity] = KEY
+        context = pki.client_context(version=TLS13)
+        offer = Offer(context, identity, KEY, b"\x13\x01")
+        pair = join(context, tls)
+        assert run(pair) == {}
+        assert pair.server.psk_identity == (identity if known else None)
+        assert pair.server.psk_asked == identity
+        del offer
+
+
+def test_bypass_by_two_identities(pki: Pki, join: Join) -> None:
+    """OpenSSL offers a ticket first, then its key: only the one that was used counts."""
+    keys = Keys(dev1=KEY, dev2=bytes(32))
+    asked: list[bytes] = []
+
+    class Watched(Keys):
+        def key_for(self, identity: bytes) -> bytes | None:
+            asked.append(identity)
+            return keys.key_for(identity)
+
+    tls = listener(pki, PLAIN, ["tlsv1.3", "tlsv1.2"], keys=Watched(), tls13=True)
+    context = client(pki, b"dev2", bytes(32), version=TLS13)
+    first = join(context, tls)
+    assert run(first) == {}
+    assert first.server.psk_identity == b"dev2"
+    session = first.client._connection.get_session()
+    assert session is not None
+    for key in (KEY, bytes(32)):
+        asked.clear()
+        native.offer_psk(context, b"dev1", key)
+        pair = join(context, tls)
+        pair.client._connection.set_session(session)
+        failed = run(pair).get("server")
+        # The ticket of dev2, which nobody kept, and then the key of this client.
+        assert len(asked) == 2
+        assert asked[1] == b"dev1"
+        assert pair.server.psk_identity == (b"dev1" if key == KEY else None)
+        assert (failed and failed.kind) == (None if key == KEY else "psk-wrong-key")
+
+
+def test_hidden_identities_refuse_nobody_with_a_ticket_or_certificate(
+    pki: Pki, join: Join
+) -> None:
+    both = listener(pki, [], ["tlsv1.3"], tls13=True, hide_identities=True)
+    only = listener(pki, PLAIN, ["tlsv1.3", "tlsv1.2"], tls13=True, hide_identities=True)
+    pair = join(client(pki, b"nobody", version=TLS13), both)
+    assert run(pair) == {}  # goes on with the certificate
+    assert pair.server.psk_identity is None
+    unknown = run(join(client(pki, b"nobody", version=TLS13), only))["server"]
+    wrong = run(join(client(pki, key=bytes(32), version=TLS13), only))["server"]
+    assert (unknown.kind, wrong.kind) == ("psk-unknown", "psk-wrong-key")
+    assert unknown.alert_number == wrong.alert_number == 51
+    for tls in (both, only):
+        context = client(pki, version=TLS13)
+        first = join(context, tls)
+        assert run(first) == {}
+        again = join(context, tls)
+        session = first.client._connection.get_session()
+        assert session is not None
+        again.client._connection.set_session(session)
+        assert run(again) == {}
+        assert again.server.psk_identity == b"dev1"
+
+
+@pytest.mark.parametrize("version", [TLS12, TLS13])
+def test_other_failures_are_not_blamed_on_the_key(
+    pki: Pki, join: Join, make_cert_pem: Callable[..., str], version: int
+) -> None:
+    options = pki.options(
+        pki.rsa,
+        ciphers=["TLS_AES_128_GCM_SHA256", "ECDHE-RSA-AES128-GCM-SHA256"],
+        verify="verify_peer",
+        cacertfile=make_cert_pem(pki.root.cert),
+    )
+    psk = PskAuthenticationOptions(enable=True, tls13=True)
+    tls = build_listener_tls(options, psk=Keys(dev1=KEY), psk_options=psk)
+    failed = run(join(client(pki, b"nobody", version=version), tls))["server"]
+    assert failed.kind == "no-certificate"
+
+
+def test_only_pre_shared_keys_stays_so_for_every_version(pki: Pki, join: Join) -> None:
+    tls = listener(pki, PLAIN, ["tlsv1.3"], tls13=True)
+    assert tls.psk_only
+    assert run(join(pki.client_context(version=TLS13), tls))["server"].kind == "psk-required"
+    assert run(join(client(pki, version=TLS13), tls)) == {}
+    tls = listener(pki, ["TLS_AES_256_GCM_SHA384", *PLAIN], ["tlsv1.3", "tlsv1.2"], tls13=True)
+    pair = join(client(pki, version=TLS13), tls)
+    assert run(pair) == {}
+    assert pair.server.psk_identity == b"dev1"
+
+
+def test_rsa_psk_where_certificates_are_demanded(
+    pki: Pki, make_cert_pem: Callable[..., str]
+) -> None:
+    psk = PskAuthenticationOptions(enable=True)
+    for suites, severity in ((WITH_RSA, "error"), ([*WITH_RSA, *PLAIN], "warning")):
+        options = pki.options(
+            pki.rsa,
+            ciphers=suites,
+            versions=["tlsv1.2"],
+            verify="verify_peer",
+            cacertfile=make_cert_pem(pki.root.cert),
+        )
+        (finding,) = check_listener(options, "ssl", psk=psk)
+        assert (finding.severity, finding.path) == (severity, "ssl.fail_if_no_peer_cert")

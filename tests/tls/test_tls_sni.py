@@ -154,6 +154,32 @@ def test_a_name_can_demand_less(
     assert failure.kind == "no-certificate"
 
 
+@VERSIONS
+def test_what_a_name_demands_beside_a_certificate(
+    pki: Pki, join: Join, hosts: dict[str, Authority], make_cert_pem: Any, version: int
+) -> None:
+    """Depth and the authorities named to clients hold also where the listener asks for nothing."""
+    ca = make_cert_pem(pki.root.cert)
+    tls = build_listener_tls(
+        pki.options(sni={"a.test": named(hosts["a.test"], verify="verify_peer", cacertfile=ca)})
+    )
+    shallow = build_listener_tls(
+        pki.options(
+            depth=0,
+            sni={"a.test": named(hosts["a.test"], verify="verify_peer", cacertfile=ca)},
+        )
+    )
+    deep = pki.client_context(pki.intermediate.client("deep"), version=version)
+    pair = join(deep, tls, b"a.test")
+    assert handshake(pair) is None
+    assert len(pair.server.chain) == 3
+    names = pair.client._connection.get_client_ca_list(as_cryptography=True)
+    assert names == [pki.root.cert.subject]
+    failure = handshake(join(deep, shallow, b"a.test"))
+    assert failure is not None
+    assert "too long" in failure.cause
+
+
 def test_every_problem_of_every_name_at_once(pki: Pki, hosts: dict[str, Authority]) -> None:
     wrong = SniOptions(certfile=hosts["a.test"].chain_pem, keyfile=pki.ec.key_pem)
     lost = SniOptions(certfile="none.pem", keyfile="none.key")
