@@ -14,6 +14,7 @@ from twisted.logger import Logger, LogLevel
 
 from mqttd.config.schema.log import ConsoleLog, FileLog, LogOptions
 from mqttd.identity import PeerInfo
+from mqttd.log import trace
 from mqttd.log.setup import Log
 from mqttd.log.trace import packet_trace
 from mqttd.packets.ping import Pingreq
@@ -75,11 +76,35 @@ def test_the_level_can_be_changed_while_it_runs() -> None:
 
 def test_an_open_packet_log_ends_with_the_level() -> None:
     shown = show(level="debug")
-    trace = packet_trace(PEER)
-    assert trace is not None
+    open_trace = packet_trace(PEER)
+    assert open_trace is not None
     shown.log.set_level("info")
-    trace("RECV", Pingreq())
+    open_trace("RECV", Pingreq())
     assert shown.messages() == []
+
+
+def test_levels_of_a_configuration_that_was_read_again() -> None:
+    """Only an option that changed says something new: else what was set by hand stays."""
+    shown = show(level="info")
+    shown.log.set_level("debug")
+    shown.log.set_levels(LogOptions())
+    assert packet_trace(PEER) is not None
+    shown.log.set_levels(LogOptions(console=ConsoleLog(level="error")))
+    assert packet_trace(PEER) is None
+    shown.write("warn", "no more")
+    assert shown.messages() == []
+
+
+def test_who_watches_hears_when_the_packet_log_is_turned_on_or_off() -> None:
+    shown = show(level="info")
+    heard: list[bool] = []
+    end = trace.watch(lambda: heard.append(packet_trace(PEER) is not None))
+    shown.log.set_level("debug")
+    shown.log.set_level("debug")
+    shown.log.set_level("info")
+    end()
+    shown.log.set_level("debug")
+    assert heard == [True, False]
 
 
 @pytest.mark.parametrize("namespace", ["log_legacy", "twisted.web._newclient.HTTPClientParser"])
