@@ -15,6 +15,9 @@ def print_hints(listeners: Iterable[Listener]) -> None:
     for listener in listeners:
         if listener.factory.options.type != "ssl" or sys.__stdout__ is None:
             continue
+        tls = listener.factory.tls_context
+        if tls is None or tls.psk_only:  # these clients would be refused
+            continue
         options = listener.factory.options.ssl_options
         assert options is not None
         cafile = _cafile(options)
