@@ -47,14 +47,18 @@ def option(
     *,
     ignored: str = "",
     shown_default: str | None = None,
+    hidden: bool = False,
 ) -> Any:
-    """Declare one option of a schema class; ``text`` is what the settings reference says."""
+    """Declare one option of a schema class; ``text`` is what the settings reference says.
+
+    ``hidden`` keeps the value out of ``repr``: it may hold a secret.
+    """
     if shown_default is None:
         shown_default = "unset" if default is None else kind.show(default)
     documentation = Documentation(" ".join(text.split()), kind, shown_default, ignored)
     metadata = {METADATA_KEY: documentation}
     shown: Any = True
-    if kind in (RAW, SECTIONS):
+    if hidden or kind in (RAW, SECTIONS):
         shown = False  # may hold passwords of outside services
     elif kind is PATH_OR_PEM:
         shown = _hide_pem
