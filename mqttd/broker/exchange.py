@@ -69,6 +69,10 @@ def _refused(connection: Connection, refusal: Refused) -> None:
 
 def _succeeded(connection: Connection, answer: Authenticated) -> None:
     if connection.state is State.CONNECTED:
+        # A session is its user's: whoever else proves a name of his own does not get it.
+        if answer.identity.username not in (None, connection.username):
+            connection.fail(MqttError("another user re-authenticates", ReasonCode.NOT_AUTHORIZED))
+            return
         connection.identity = answer.identity
         connection.send_packet(
             Auth(
