@@ -69,6 +69,7 @@ class ConnectRequest:
 
     ``client_id`` is empty when the client asked the broker to assign one. ``username`` already
     has ``peer_cert_as_username`` applied. ``level`` is 3 (MQTT 3.1), 4 (3.1.1) or 5.
+    ``attributes`` are what is known of the client before anybody is asked.
     """
 
     client_id: str
@@ -79,6 +80,7 @@ class ConnectRequest:
     keep_alive: int
     peer: PeerInfo
     user_properties: tuple[tuple[str, str], ...] = ()
+    attributes: Mapping[str, str] = _NO_ATTRIBUTES
 
 
 @attrs.frozen

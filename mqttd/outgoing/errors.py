@@ -30,12 +30,14 @@ BAD_ANSWER: Final = "bad-answer"
 
 class FetchError(Exception):
     """No usable answer. ``cause`` is a stable word, one of this module's constants; ``text`` says
-    what happened, as part of a sentence, with the server's name and nothing secret."""
+    what happened, as part of a sentence, with the server's name and nothing secret. ``waited``:
+    its time was over before the server was asked at all."""
 
-    def __init__(self, cause: str, text: str) -> None:
+    def __init__(self, cause: str, text: str, *, waited: bool = False) -> None:
         super().__init__(text)
         self.cause = cause
         self.text = text
+        self.waited = waited
 
 
 _VERIFY_TEXTS: Final = {

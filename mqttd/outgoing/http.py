@@ -87,17 +87,19 @@ class HTTPClient:
         timeout: float,
         max_size: int,
         max_redirects: int = 3,
+        body_timeout: float | None = None,
     ) -> HTTPAnswer:
         """The answer to one request, its body whole and at most ``max_size`` bytes.
 
         ``timeout`` is seconds for everything together: waiting for a turn, redirects and the body
-        too. Redirects lead to http and https only, and never from https to http; credentials in
-        ``headers`` and a body do not follow them to another server. Every status is an answer; a
-        redirect that is not followed because it names no place is one too.
+        too; ``body_timeout`` seconds for each body alone. Redirects lead to http and https only,
+        and never from https to http; credentials in ``headers`` and a body do not follow them to
+        another server. Every status is an answer; a redirect that is not followed because it
+        names no place is one too.
 
         Raises FetchError.
         """
-        doing = _Doing()
+        doing = _Doing(body_timeout)
         exchange = Deferred.fromCoroutine(
             self._exchange(url, method, body, headers, max_size, max_redirects, doing)
         )
@@ -105,7 +107,9 @@ class HTTPClient:
         def late(result: HTTPAnswer | Failure, seconds: float) -> HTTPAnswer:
             if not isinstance(result, Failure):
                 return result
-            raise FetchError(TIMEOUT, f"{doing.text} took longer than {seconds:g} s")
+            raise FetchError(
+                TIMEOUT, f"{doing.text} took longer than {seconds:g} s", waited=doing.waiting
+            )
 
         return await exchange.addTimeout(timeout, self._reactor, late)
 
@@ -128,6 +132,7 @@ class HTTPClient:
         place = _check_url(url)
         doing.text = f"waiting for a turn to ask {_server(place)}"
         await self._turns.acquire()
+        doing.waiting = False
         try:
             for _ in range(max_redirects + 1):
                 answer = await self._request(url, place, method, body, headers, max_size, doing)
@@ -176,7 +181,8 @@ class HTTPClient:
             try:
                 response = await self._send(agent, method, url, sent, body)
                 doing.text = f"reading the answer of {server}"
-                content = await collect(response.original, attempt, max_size)
+                reading = collect(response.original, attempt, max_size)
+                content = await doing.limit(reading, self._reactor)
             except ResponseNeverReceived as problem:
                 # The server closed an idle connection while our request was on its way.
                 if not attempt.untouched:
@@ -244,7 +250,21 @@ class _AsItIs(URL):
 class _Doing:
     """What an exchange is at, for the words of a time-out."""
 
+    body_timeout: float | None
     text: str = "the request"
+    waiting: bool = True
+
+    def limit(self, reading: Deferred[bytes | None], clock: Any) -> Deferred[bytes | None]:
+        """Give the reading of a body its own end."""
+        if self.body_timeout is None:
+            return reading
+
+        def late(result: bytes | Failure | None, seconds: float) -> bytes | None:
+            if not isinstance(result, Failure):
+                return result
+            raise FetchError(TIMEOUT, f"{self.text} took longer than {seconds:g} s")
+
+        return reading.addTimeout(self.body_timeout, clock, late)
 
 
 def _check_headers(headers: Sequence[tuple[str, str]]) -> None:

@@ -1,0 +1,1 @@
+"""Who comes in: authenticators and the chain that asks them."""

@@ -1,0 +1,195 @@
+"""What the answer of an HTTP server says of a client: in, out, no opinion, or nothing usable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import attrs
+
+from mqttd.identity import Refused
+from mqttd.packets.reason_codes import ReasonCode
+
+BAD_STATUS: Final = "bad-status"
+BAD_CONTENT: Final = "bad-content"
+
+_JSON: Final = "application/json"
+_FORM: Final = "application/x-www-form-urlencoded"
+_MILLISECONDS: Final = 100_000_000_000
+"""Seconds from here on (the year 5138) are taken for milliseconds."""
+_LONGEST_TEXT: Final = 65_535
+"""Bytes; what MQTT can carry. [MQTT-1.5.4]"""
+_MOST_FIELDS: Final = 1000
+
+
+class BadAnswer(Exception):  # noqa: N818 - names what is wrong
+    """The server failed: ``cause`` is a stable word, ``text`` goes on after its name."""
+
+    def __init__(self, cause: str, text: str) -> None:
+        super().__init__(text)
+        self.cause = cause
+        self.text = text
+
+
+@attrs.frozen
+class Allowed:
+    """The client is let in. ``expires_at``: epoch s; ``rules``: as the server gave them."""
+
+    is_superuser: bool = False
+    attributes: Mapping[str, str] = attrs.field(factory=dict)
+    expires_at: int | None = None
+    client_id: str | None = None
+    rules: tuple[Any, ...] | None = None
+
+
+@attrs.frozen
+class Denied:
+    """The client is refused."""
+
+
+_NEITHER: Final = ("", None)
+
+
+def read_answer(
+    status: int, content_type: str | None, body: bytes, now: float
+) -> Allowed | Denied | None:
+    """What the answer says; None: the server leaves it to others. ``now``: epoch seconds.
+
+    Raises BadAnswer when the server failed, and Refused (0x86) when it lets the client in until
+    a moment that makes no sense or is over.
+    """
+    if status == 204:
+        return Allowed()
+    if status != 200:
+        raise BadAnswer(BAD_STATUS, f"answers with status {status}")
+    fields, form = _fields(content_type, body)
+    result = fields.get("result", "ignore")
+    match result:
+        case "allow":
+            return _allowed(fields, now, form=form)
+        case "deny":
+            return Denied()
+        case "ignore":
+            return None
+        case _:
+            raise BadAnswer(BAD_CONTENT, "answers with a result that is none")
+
+
+def _fields(content_type: str | None, body: bytes) -> tuple[dict[str, Any], bool]:
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    if kind == _JSON:
+        return _json(body), False
+    if kind == _FORM:
+        return _form(body), True
+    if not kind:
+        raise BadAnswer(BAD_CONTENT, "answers without a content type")
+    shown = kind if kind.isascii() and kind.isprintable() and len(kind) < 60 else "another"
+    raise BadAnswer(BAD_CONTENT, f"answers with content of the type {shown}")
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        fields = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise BadAnswer(BAD_CONTENT, "answers with something that is no JSON") from None
+    if not isinstance(fields, dict):
+        raise BadAnswer(BAD_CONTENT, "answers with JSON that is no object")
+    return fields
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """No name twice: which one counts is anybody's guess (RFC 8259 section 4)."""
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError
+    return fields
+
+
+def _no_constant(_: str) -> Any:
+    raise ValueError  # NaN and Infinity are no JSON
+
+
+def _form(body: bytes) -> dict[str, Any]:
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii").strip(),
+            keep_blank_values=True,
+            strict_parsing=bool(body.strip()),
+            errors="strict",
+            max_num_fields=_MOST_FIELDS,
+        )
+        return _unique(pairs)
+    except ValueError:
+        raise BadAnswer(BAD_CONTENT, "answers with something that is no form") from None
+
+
+def _allowed(fields: Mapping[str, Any], now: float, *, form: bool) -> Allowed:
+    return Allowed(
+        is_superuser=_superuser(fields.get("is_superuser"), form=form),
+        attributes=_attributes(fields.get("client_attrs")),
+        expires_at=_expiry(fields.get("expire_at"), now, form=form),
+        client_id=_client_id(fields.get("clientid_override")),
+        rules=_rules(fields.get("acl")),
+    )
+
+
+def _superuser(value: Any, *, form: bool) -> bool:
+    """Whatever is not plainly a yes is a no."""
+    if isinstance(value, str):
+        return value == "true" or (form and value == "1")
+    return value is True or (type(value) is int and value == 1)
+
+
+def _attributes(value: Any) -> dict[str, str]:
+    if value in _NEITHER:
+        return {}
+    if not isinstance(value, dict) or not all(map(_is_text, (*value, *value.values()))):
+        raise BadAnswer(BAD_CONTENT, "answers with client_attrs that are no texts by names")
+    return value
+
+
+def _expiry(value: Any, now: float, *, form: bool) -> int | None:
+    if value in _NEITHER:
+        return None
+    if form and value.isascii() and value.isdecimal() and len(value) < 20:
+        value = int(value)
+    if type(value) is not int:
+        problem = "is no whole number of seconds"
+    elif value >= _MILLISECONDS:
+        problem = "is so large that it must be milliseconds"
+    elif value <= now:
+        problem = "is over"
+    else:
+        return value
+    raise Refused(
+        ReasonCode.BAD_USER_NAME_OR_PASSWORD, f"the expire_at of the HTTP server {problem}"
+    )
+
+
+def _client_id(value: Any) -> str | None:
+    if value in _NEITHER:
+        return None
+    if not _is_text(value):
+        raise BadAnswer(BAD_CONTENT, "answers with a clientid_override that is no text for MQTT")
+    text: str = value
+    return text
+
+
+def _rules(value: Any) -> tuple[Any, ...] | None:
+    if value in _NEITHER:
+        return None
+    if not isinstance(value, list):
+        raise BadAnswer(BAD_CONTENT, "answers with an acl that is no list")
+    return tuple(value)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it is text that MQTT can carry."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        return len(value.encode()) <= _LONGEST_TEXT
+    except UnicodeEncodeError:  # half of a pair
+        return False
