@@ -15,7 +15,7 @@ from mqttd.tls.client_hello import MOST as MOST_HELLO
 from mqttd.tls.client_hello import ClientHello, parse_client_hello
 from mqttd.tls.context import ServerContext
 from mqttd.tls.failure import FIRST_BYTES, TLSFailure, alert_of, explain
-from mqttd.tls.listener_context import ListenerTLS
+from mqttd.tls.listener_context import ListenerTLS, looks_like_ticket
 from mqttd.tls.peer import describe_subject, peer_certificate
 from mqttd.tls.verdict import ACCEPT, REJECTED, UNDECIDED, Verdict
 
@@ -24,6 +24,9 @@ __all__ = ["TLSChannel", "TLSFailure", "TLSInfo"]
 _LARGE = 1 << 15
 """The memory BIOs never shrink: they are replaced after the handshake and after a call with more
 bytes than this, or else each idle connection would keep the memory of its largest moment."""
+
+_MOST_IDENTITY = 1024
+"""Bytes of a pre-shared key identity. What is longer is some ticket: nobody is asked for it."""
 
 _BEFORE = b"before SSL initialization"
 """OpenSSL's name of the state before a whole ClientHello has come."""
@@ -364,12 +367,14 @@ class TLSChannel:
         listener = self._listener
         if listener is None or listener.psk is None:
             return None
-        if version >= SSL.TLS1_3_VERSION and not listener.psk_tls13:
+        tls13 = version >= SSL.TLS1_3_VERSION
+        if (tls13 and not listener.psk_tls13) or len(identity) > _MOST_IDENTITY:
             return None
-        self.psk_asked = identity
         key = listener.psk.key_for(identity)
         self._psk_found = key is not None
-        if key is None and listener.hides(identity, tls13=version >= SSL.TLS1_3_VERSION):
+        if key is not None or not tls13 or not looks_like_ticket(identity):
+            self.psk_asked = identity
+        if key is None and listener.hides(identity, tls13=tls13):
             return os.urandom(32)
         return key
 
