@@ -152,7 +152,7 @@ def _check(options: argparse.Namespace) -> int:
         print(json.dumps(told, indent=2))
         return 0 if usable else 1
     for each in findings:
-        print(f"{each.severity}: {each.message}")
+        print(each)
     if read is None or read.bad:
         print("the broker would refuse the whole file")
         return 1
