@@ -249,8 +249,12 @@ class TLSChannel:
         return self.verdict is not None and self.verdict.error == UNDECIDED
 
     def hello(self) -> ClientHello | None:
-        """What the client offered, as far as it came; None once the handshake is complete."""
+        """What the client offered, as far as it came; None once it was let in."""
         return parse_client_hello(bytes(self._first)) if self._server else None
+
+    def forget_hello(self) -> None:
+        """Who was let in needs no explanation: what it sent first is kept no longer."""
+        self._first.clear()
 
     def refuse(self, held: bytes, verdict: Verdict | None = None) -> bytes:
         """What to write in place of ``held``, our last flight, to refuse a peer held back.
@@ -281,7 +285,8 @@ class TLSChannel:
             self.close()
             self._failed = True
             raise TLSFailure("psk-required", "the peer proved no pre-shared key")
-        self._first.clear()
+        if not self.undecided:
+            self.forget_hello()
         early, self._early = self._early, None
         for plaintext in early or ():
             self.send(plaintext)
