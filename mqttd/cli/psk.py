@@ -77,6 +77,13 @@ def _add_separator(parser: argparse.ArgumentParser) -> None:
 
 
 def _new(options: argparse.Namespace) -> int:
+    if options.separator and options.separator in options.identity:
+        print(
+            f"error: the identity holds the separator {options.separator!r}; choose another one, "
+            "or another --separator, which is to be psk_authentication.separator",
+            file=sys.stderr,
+        )
+        return 1
     key = secrets.token_bytes(_KEY_BYTES)
     text = key.hex() if options.encoding == "hex" else base64.b64encode(key).decode()
     line = f"{options.identity}{options.separator}{text}"
