@@ -132,7 +132,8 @@ def prepare(loaded: Loaded) -> tuple[list[str], list[Finding]]:
         raise ConfigurationErrors(findings)
     advice = [each for each in lint(loaded.configuration) if each.path != OPEN_TO_ALL]
     if advice:
-        lines.append(f"mqttd check has {len(advice)} more remarks on weak or risky settings")
+        remarks = "remark" if len(advice) == 1 else "remarks"
+        lines.append(f"mqttd check has {len(advice)} more {remarks} on weak or risky settings")
     return lines, [finding for finding in findings if finding not in advice]
 
 

@@ -77,6 +77,13 @@ def _add_separator(parser: argparse.ArgumentParser) -> None:
 
 
 def _new(options: argparse.Namespace) -> int:
+    if options.separator and options.separator in options.identity:
+        print(
+            f"error: the identity holds the separator {options.separator!r}; choose another one, "
+            "or another --separator, which is to be psk_authentication.separator",
+            file=sys.stderr,
+        )
+        return 1
     key = secrets.token_bytes(_KEY_BYTES)
     text = key.hex() if options.encoding == "hex" else base64.b64encode(key).decode()
     line = f"{options.identity}{options.separator}{text}"
@@ -152,7 +159,7 @@ def _check(options: argparse.Namespace) -> int:
         print(json.dumps(told, indent=2))
         return 0 if usable else 1
     for each in findings:
-        print(f"{each.severity}: {each.message}")
+        print(each)
     if read is None or read.bad:
         print("the broker would refuse the whole file")
         return 1

@@ -174,7 +174,8 @@ class RunningControl:
         try:
             output.set_level(documentation.kind.parse(level))
         except InvalidValue:
-            raise bad_request(f"invalid level: {level[:50]}") from None
+            levels = ", ".join(LOG_LEVELS)
+            raise bad_request(f"invalid level: {level[:50]}; levels are {levels}") from None
         return self.log_level()
 
     def _log_output(self) -> Log:

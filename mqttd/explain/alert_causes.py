@@ -120,10 +120,15 @@ ALERT_CAUSES: Final = table(
             "record-overflow",
             "illegal-parameter",
             "decode-error",
-            "internal-error",
             "missing-extension",
             "unsupported-extension",
         ),
+    ),
+    Cause(
+        "alert-internal-error",
+        "the client gave up with the alert internal_error",
+        "mosquitto clients say this when the name they connect to is not in our certificate's "
+        "subjectAltName: mqttd certs server --san; else look at the client's own log",
     ),
     Cause(
         "alert",

@@ -68,8 +68,8 @@ CLIENT_CAUSES: Final = table(
     Cause(
         "closed-by-broker",
         "the broker closed the connection without an alert",
-        "the broker's own line for this address says why; with TLS 1.3 it may be the client's "
-        "certificate",
+        "the broker's own line for this address says why; the port may be one without TLS or, "
+        "with TLS 1.3, the client's certificate not good",
     ),
     Cause(
         "mqtt-refused",

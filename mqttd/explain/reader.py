@@ -11,12 +11,14 @@ from typing import Any, Final
 import attrs
 
 from mqttd.explain.causes import Cause, cause_of
-from mqttd.explain.sayings import ALERTS, HARMLESS, SAYINGS
+from mqttd.explain.sayings import ALERTS, HARMLESS, SAYINGS, VAGUE
 
 LONGEST: Final = 1 << 16
 """Characters of a line that are looked at."""
 _MOST: Final = 1_000
 _EXAMPLE: Final = 600
+_NEAR: Final = 10
+"""Lines within which a client speaks of one failure."""
 
 _REFUSED: Final = re.compile(
     r"(?:TLS handshake|connection) refused on \S+ from (\S+): .* \[([a-z0-9-]{1,60})\]$"
@@ -45,12 +47,15 @@ class Reader:
     def __init__(self) -> None:
         self.found: dict[str, Found] = {}
         self._number = 0
+        self._pending: tuple[int, str, str] | None = None
+        self._said = (-_NEAR, 0)
 
     def read(self, lines: Iterable[str]) -> None:
         """Look at each line. Never raises for what is in them."""
         for line in lines:
             self._number += 1
             self._look(line[:LONGEST].strip())
+        self._settle()
 
     def _look(self, line: str) -> None:
         if line.startswith("{"):
@@ -67,14 +72,39 @@ class Reader:
         else:
             said = _saying(line.lower().replace("_", " "))
             if said is not None:
-                self._add(said, line)
+                self._hear(said, line)
 
-    def _add(self, kind: str, line: str, count: int = 1, peer: str = "") -> None:
+    def _hear(self, kind: str, line: str) -> None:
+        """A client's words: vague ones count only if nothing near them says more."""
+        vagueness = VAGUE.get(kind, 0)
+        where, before = self._said
+        near = self._number - where < _NEAR
+        if near and vagueness > before:
+            return
+        if self._pending is not None and near and vagueness < before:
+            self._pending = None
+        self._settle()
+        self._said = (self._number, vagueness)
+        if vagueness:
+            self._pending = (self._number, kind, line)
+        else:
+            self._add(kind, line)
+
+    def _settle(self) -> None:
+        """Nothing said more than the vague words that wait."""
+        if self._pending is not None:
+            number, kind, line = self._pending
+            self._pending = None
+            self._add(kind, line, number=number)
+
+    def _add(
+        self, kind: str, line: str, count: int = 1, peer: str = "", *, number: int = 0
+    ) -> None:
         found = self.found.get(kind)
         if found is None:
             if len(self.found) >= _MOST:
                 return
-            found = self.found[kind] = Found(cause_of(kind), first_line=self._number)
+            found = self.found[kind] = Found(cause_of(kind), first_line=number or self._number)
         found.count += count
         found.example = line[:_EXAMPLE]
         if peer and len(found.peers) < _MOST:

@@ -109,3 +109,10 @@ SAYINGS: Final = (
     ("a tls error occurred", "client-says-little"),
 )
 """Part of a line, lower case and with blanks for underscores, and the cause; the first counts."""
+
+VAGUE: Final = {
+    "alert-certificate-unknown": 1,
+    "closed-by-broker": 1,
+    "client-says-little": 2,
+}
+"""Causes that only count if a client says nothing more exact nearby; the higher the vaguer."""

@@ -6,7 +6,8 @@ from twisted.logger import Logger
 
 NEW_CONNECTION = "New connection from {peer} on port {port}."
 CLIENT_CONNECTED = (
-    "New client connected from {peer} as {client_id} (p{protocol}, c{clean}, k{keep_alive}{user})."
+    "New client connected from {peer} as {client_id} "
+    "(p{protocol}, c{clean}, k{keep_alive}{user}{proven})."
 )
 CLIENT_DISCONNECTED = "Client {client_id} [{peer}] disconnected: {reason}."
 
@@ -28,9 +29,13 @@ def client_connected(
     clean_start: bool,
     keep_alive: int,
     username: str | None,
+    psk_identity: str | None = None,
     **more: object,
 ) -> None:
-    """CONNACK with success was queued. ``more`` are fields for the JSON form only."""
+    """CONNACK with success was queued. ``more`` are fields for the JSON form only.
+
+    ``psk_identity`` is that of a pre-shared key the client proved, which mosquitto does not show.
+    """
     log.info(
         CLIENT_CONNECTED,
         event="client_connected",
@@ -41,11 +46,17 @@ def client_connected(
         protocol=_PROTOCOLS.get(level, level),
         clean=int(clean_start),
         keep_alive=keep_alive,
-        # a quote in a name must not end the name
-        user="" if username is None else ", u'{}'".format(username.replace("'", "\\x27")),
+        user="" if username is None else f", u{_quoted(username)}",
+        proven="" if psk_identity is None else f", psk{_quoted(psk_identity)}",
         username=username,
+        psk_identity=psk_identity,
         **more,
     )
+
+
+def _quoted(name: str) -> str:
+    """In quotes; one within the name must not end it."""
+    return "'{}'".format(name.replace("'", "\\x27"))
 
 
 def client_disconnected(

@@ -297,7 +297,8 @@ def _facts(kind: str, fields: dict[str, Any]) -> str:
     if "sni" in fields:
         facts.append(f"SNI {fields['sni']}")
     if "suites" in fields:
-        offered = f"offered {fields['offered_versions']} and {fields['suites']} suites"
+        noun = "suite" if fields["suites"] == 1 else "suites"
+        offered = f"offered {fields['offered_versions']} and {fields['suites']} {noun}"
         if kind in _WITH_SUITES:
             suites = fields["offered_suites"].split(", ")
             more = ", ..." if fields["suites"] > _SHOWN_SUITES else ""

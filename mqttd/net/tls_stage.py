@@ -133,6 +133,7 @@ class TLSStage:
         self.admitted = True
         self._tls = None
         self.channel.chain = ()  # see chain()
+        self.channel.forget_hello()
         self._write(flight)
         connection.tls_ready(self.records)
         self._deliver(plaintext)

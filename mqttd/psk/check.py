@@ -64,6 +64,9 @@ def about_lines(read: PskFile, name: str, path: str) -> list[Finding]:
             "every key is read as text"
         )
         findings.append(warning(path, message, "mend the line, or say what encoding is meant"))
+    if read.maybe_base64:
+        message = f"{name}: every key looks like base64, and is read as text"
+        findings.append(warning(path, message, "write encoding = base64, or encoding = text"))
     return findings
 
 

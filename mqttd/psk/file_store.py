@@ -101,9 +101,10 @@ class FilePSKStore:
         self._keys = read.keys
         self._encoding = read.encoding
         self._log.info(
-            "pre-shared keys: {count} identities of {file}, keys written as {encoding}",
+            "pre-shared keys: {count} {noun} of {file}, keys written as {encoding}",
             event="psk_file_read",
             count=len(read.keys),
+            noun="identity" if len(read.keys) == 1 else "identities",
             file=self._options.init_file,
             encoding=read.encoding,
         )

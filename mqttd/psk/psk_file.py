@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import attrs
@@ -41,6 +41,7 @@ class PskFile:
     ``encoding`` is how keys are written: ``hex``, ``base64`` or ``text``. ``bad`` are the first
     bad lines, MOST_NAMED at most, of ``bad_count``. ``odd`` is the first line whose key is no
     hexadecimal, where most are and the encoding was to be found out: maybe only that is wrong.
+    ``maybe_base64`` says that every key is such, and was taken for text.
     """
 
     keys: dict[bytes, bytes] = attrs.field(repr=False)
@@ -48,6 +49,7 @@ class PskFile:
     bad: list[BadLine]
     bad_count: int = 0
     odd: int | None = None
+    maybe_base64: bool = False
 
 
 def parse_psk_file(data: bytes, *, separator: str = ":", encoding: str = "auto") -> PskFile:
@@ -69,13 +71,14 @@ def parse_psk_file(data: bytes, *, separator: str = ":", encoding: str = "auto")
             found.append((number, identity, secret))
         else:
             bad.add(number, problem)
-    odd = None
+    odd, maybe_base64 = None, False
     if encoding == "auto":
         others = [number for number, _, secret in found if not _is_hex(secret)]
         encoding = "text" if others or not found else "hex"
         odd = others[0] if others and 2 * len(others) < len(found) else None
+        maybe_base64 = bool(others) and _all_base64(secret for _, _, secret in found)
     keys = _keys(found, encoding, bad)
-    return PskFile(keys, encoding, bad.first(), bad.count, odd)
+    return PskFile(keys, encoding, bad.first(), bad.count, odd, maybe_base64)
 
 
 def _keys(
@@ -164,6 +167,16 @@ def _is_hex(secret: bytes) -> bool:
     return (
         len(secret) % 2 == 0 and len(secret) >= 2 * SHORTEST_KEY and _HEX_DIGITS.issuperset(secret)
     )
+
+
+def _all_base64(secrets: Iterable[bytes]) -> bool:
+    """Whether all may be keys in base64, and one has the padding that text seldom has."""
+    padded = False
+    for secret in secrets:
+        if len(_from_base64(secret) or b"") < SHORTEST_KEY:
+            return False
+        padded = padded or secret.endswith(b"=")
+    return padded
 
 
 def _from_hex(secret: bytes) -> bytes | None:

@@ -183,7 +183,9 @@ def parse_list(data: bytes, *, max_size: int) -> UnprovenList:
         raise
     except Exception as problem:
         # whatever the library thinks of hostile bytes: ValueError, TypeError, its own kinds
-        raise BadList("crl-garbage", f"it is no CRL: {_words(problem)}") from None
+        page = data.lstrip()[:1] == b"<"
+        text = "it is a web page, no CRL" if page else f"it is no CRL: {_words(problem)}"
+        raise BadList("crl-garbage", text) from None
 
 
 def prove_list(unproven: UnprovenList, issuer: x509.Certificate) -> RevocationList:

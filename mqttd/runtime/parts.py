@@ -159,6 +159,7 @@ class Parts:
                 return part
         try:
             part = guard(plugin.make(options, self._context))
+            part.on_change(self._changed)
         except ConfigurationErrors:
             raise
         except Exception as problem:  # a stranger's plugin
@@ -166,7 +167,6 @@ class Parts:
             raise ConfigurationErrors(
                 [error(path, f"the plugin {plugin.name} cannot be used: {said}")]
             ) from None
-        part.on_change(self._changed)
         self._made.append((key, part))
         return part
 

@@ -15,7 +15,7 @@ from mqttd.tls.client_hello import MOST as MOST_HELLO
 from mqttd.tls.client_hello import ClientHello, parse_client_hello
 from mqttd.tls.context import ServerContext
 from mqttd.tls.failure import FIRST_BYTES, TLSFailure, alert_of, explain
-from mqttd.tls.listener_context import ListenerTLS
+from mqttd.tls.listener_context import ListenerTLS, looks_like_ticket
 from mqttd.tls.peer import describe_subject, peer_certificate
 from mqttd.tls.verdict import ACCEPT, REJECTED, UNDECIDED, Verdict
 
@@ -24,6 +24,9 @@ __all__ = ["TLSChannel", "TLSFailure", "TLSInfo"]
 _LARGE = 1 << 15
 """The memory BIOs never shrink: they are replaced after the handshake and after a call with more
 bytes than this, or else each idle connection would keep the memory of its largest moment."""
+
+_MOST_IDENTITY = 1024
+"""Bytes of a pre-shared key identity. What is longer is some ticket: nobody is asked for it."""
 
 _BEFORE = b"before SSL initialization"
 """OpenSSL's name of the state before a whole ClientHello has come."""
@@ -246,8 +249,12 @@ class TLSChannel:
         return self.verdict is not None and self.verdict.error == UNDECIDED
 
     def hello(self) -> ClientHello | None:
-        """What the client offered, as far as it came; None once the handshake is complete."""
+        """What the client offered, as far as it came; None once it was let in."""
         return parse_client_hello(bytes(self._first)) if self._server else None
+
+    def forget_hello(self) -> None:
+        """Who was let in needs no explanation: what it sent first is kept no longer."""
+        self._first.clear()
 
     def refuse(self, held: bytes, verdict: Verdict | None = None) -> bytes:
         """What to write in place of ``held``, our last flight, to refuse a peer held back.
@@ -278,7 +285,8 @@ class TLSChannel:
             self.close()
             self._failed = True
             raise TLSFailure("psk-required", "the peer proved no pre-shared key")
-        self._first.clear()
+        if not self.undecided:
+            self.forget_hello()
         early, self._early = self._early, None
         for plaintext in early or ():
             self.send(plaintext)
@@ -364,12 +372,14 @@ class TLSChannel:
         listener = self._listener
         if listener is None or listener.psk is None:
             return None
-        if version >= SSL.TLS1_3_VERSION and not listener.psk_tls13:
+        tls13 = version >= SSL.TLS1_3_VERSION
+        if (tls13 and not listener.psk_tls13) or len(identity) > _MOST_IDENTITY:
             return None
-        self.psk_asked = identity
         key = listener.psk.key_for(identity)
         self._psk_found = key is not None
-        if key is None and listener.hides(identity, tls13=version >= SSL.TLS1_3_VERSION):
+        if key is not None or not tls13 or not looks_like_ticket(identity):
+            self.psk_asked = identity
+        if key is None and listener.hides(identity, tls13=tls13):
             return os.urandom(32)
         return key
 

@@ -70,16 +70,21 @@ class ListenerTLS:
         """
         if not self.hide_identities or not tls13:
             return self.hide_identities
-        try:
-            return self.psk_only and identity.decode().isprintable()
-        except UnicodeDecodeError:
-            return False
+        return self.psk_only and not looks_like_ticket(identity)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Warnings and notices met on the way."""
         contexts = (self.default, *self.names.values())
         return tuple(finding for context in contexts for finding in context.findings)
+
+
+def looks_like_ticket(identity: bytes) -> bool:
+    """Whether a TLS 1.3 identity is no text: clients offer tickets of old sessions as such."""
+    try:
+        return not identity.decode().isprintable()
+    except UnicodeDecodeError:
+        return True
 
 
 def build_listener_tls(

@@ -104,6 +104,34 @@ def test_what_clients_say(line: str, kind: str) -> None:
     assert kinds("CONNECTED(00000003)", line, "---") == ([kind] if kind else [])
 
 
+@pytest.mark.parametrize(
+    ("lines", "kind"),
+    [
+        (
+            ["verify error:num=20:unable to get local issuer certificate",
+             "SSL routines:tls_post_process_server_certificate:certificate verify failed:",
+             "Verify return code: 20 (unable to get local issuer certificate)"],
+            "alert-unknown-ca",
+        ),
+        (
+            ["Unable to connect (A TLS error occurred.).", "Error: host name verification failed.",
+             "OpenSSL Error[0]: error:0A000086:SSL routines::certificate verify failed"],
+            "host-mismatch",
+        ),
+        (
+            ["Unable to connect (A TLS error occurred.).",
+             "OpenSSL Error[0]: error:0A000086:SSL routines::certificate verify failed"],
+            "alert-certificate-unknown",
+        ),
+    ],
+)  # fmt: skip
+def test_vague_words_near_exact_ones_do_not_count(lines: list[str], kind: str) -> None:
+    assert kinds(*lines) == kinds(*reversed(lines)) == [kind]
+    assert kinds(lines[0], *["---"] * 20, "Error: The connection was lost.")[1:] == [
+        "closed-by-broker"
+    ]
+
+
 def test_every_saying_leads_to_a_cause() -> None:
     leads = {kind for _, kind in SAYINGS} | {kind for _, kind in ALERTS.values()}
     assert leads - set(CAUSES) == set()

@@ -200,6 +200,7 @@ def test_the_log_level(ctl: Ctl, controlled: Any, connected: Callable[..., Any])
     bad = ctl("log", "set-level", "louder")
     assert bad.status == 1
     assert bad.out.startswith("[error] invalid level")
+    assert "debug, info, warning, error, critical" in bad.out
     assert ctl("log", "set-level", "info").out == "info\n"
 
 

@@ -145,6 +145,7 @@ def refusal(broker: Any, run: Any, listener: str, name: str, version: str = "1_2
     )  # fmt: skip
     line: str = broker.wait_for(f"TLS handshake refused on {listener} from 127.0.0.1:")
     assert f"certificate CN={name}, serial " in line
+    assert f"; offered TLS {version.replace('_', '.')} and " in line
     assert sum(" refused on " in each for each in broker.lines) == 1
     kind = re.search(r"\. Cure: (.+) \[([a-z-]+)\]$", line)
     assert kind is not None
@@ -187,7 +188,9 @@ def test_lists(
     name = kind + ("" if path else "-closed")
     wanted = Wanted(days=9, usage=CLIENT, crl_url=url)
     authorities["away"].issue(name, wanted, key_kind="ec", out=broker.folder / name)
-    assert refusal(broker, run, "ssl:crl", name).endswith(f"[{kind}]")
+    line = refusal(broker, run, "ssl:crl", name)
+    assert line.endswith(f"[{kind}]")
+    assert ("it is a web page, no CRL" in line) == (path == "/garbage")
 
 
 @pytest.mark.parametrize(

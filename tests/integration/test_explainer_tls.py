@@ -202,7 +202,7 @@ def test_no_shared_suite_names_what_is_offered(explained: Explained) -> None:
         "ssl:one", lambda: explained.s_client("ssl:one", "-tls1_2", "-cipher", "AES128-SHA")
     )
     assert line.endswith("[no-shared-cipher]")
-    assert "offered TLS 1.2 and 1 suites (AES128-SHA)" in line
+    assert "offered TLS 1.2 and 1 suite (AES128-SHA)" in line
 
 
 def test_alpn(explained: Explained) -> None:

@@ -159,7 +159,7 @@ def test_gnutls(broker: Any, run: Run) -> None:
         stdin=CONNECT + b"\xe0\x00",
     )
     assert "Handshake was completed" in ended.output
-    broker.wait_for("u'myclient2'")
+    assert "u'myclient2', psk'myclient2'" in broker.wait_for("u'myclient2'")
 
 
 def test_wss_with_openssl(broker: Any, run: Run) -> None:

@@ -46,6 +46,15 @@ def test_a_client_that_connected(
     assert events[0]["cipher"] == "TLS_AES_128_GCM_SHA256"
 
 
+def test_the_identity_of_a_key(logger: Logger, events: list[dict[str, Any]]) -> None:
+    client_connected(
+        logger, **CLIENT, client_id="a", level=5, clean_start=True, keep_alive=60,
+        username="u", psk_identity="it's me",
+    )  # fmt: skip
+    assert message_of(events[0]).endswith(" as a (p5, c1, k60, u'u', psk'it\\x27s me').")
+    assert events[0]["psk_identity"] == "it's me"
+
+
 def test_a_quote_in_a_name_does_not_end_the_name(
     logger: Logger, events: list[dict[str, Any]]
 ) -> None:

@@ -30,7 +30,9 @@ def test_identities_that_cannot_stand_in_a_line(
     identity: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["psk", "new", identity]) == 1
-    assert capsys.readouterr().err.startswith("error: ")
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert ("holds the separator ':'" in err) == (identity == "a:b")
     if identity == "a:b":
         assert main(["psk", "new", identity, "--separator", "="]) == 0
 

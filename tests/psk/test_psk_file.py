@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mqttd.psk.check import about_lines
 from mqttd.psk.psk_file import MOST_NAMED, BadLine, PskFile, parse_psk_file
 
 HEX = "8c701116e9127c57a99d5563709af3deaca75563e2c4dd0865701ae839fb6d79"
@@ -124,6 +125,18 @@ def test_one_line_that_makes_text_of_all_keys() -> None:
     assert parse_psk_file("\n".join(lines).encode(), encoding="text").odd is None
     lines = [f"d{number}:a secret number {number}" for number in range(8)]
     assert parse_psk_file("\n".join(lines).encode()).odd is None
+
+
+def test_keys_that_look_like_base64() -> None:
+    lines = [b"a:" + base64.b64encode(bytes(range(32))), b"b:" + base64.b64encode(bytes(48))]
+    read = parse_psk_file(b"\n".join(lines))
+    assert (read.encoding, read.maybe_base64) == ("text", True)
+    (finding,) = about_lines(read, "keys", "")
+    assert finding.severity == "warning"
+    assert "looks like base64" in finding.message
+    assert not parse_psk_file(b"\n".join(lines), encoding="base64").maybe_base64
+    assert not parse_psk_file(b"\n".join([*lines, b"c:a secret of blanks"])).maybe_base64
+    assert not parse_psk_file(f"a:{HEX}x\nb:{OTHER}yyy".encode()).maybe_base64
 
 
 def test_a_file_of_something_else_is_not_named_line_by_line() -> None:

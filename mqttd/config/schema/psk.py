@@ -46,7 +46,9 @@ class PskAuthenticationOptions:
         BOOLEAN,
         False,
         """Answer an unknown identity as if only its key were wrong, so that identities cannot be
-        found out. Clients then see ``bad_record_mac`` instead of ``unknown_psk_identity``.""",
+        found out. Clients then see ``bad_record_mac`` instead of ``unknown_psk_identity``. With
+        TLS 1.3 this works on listeners that list no suites but PSK suites; elsewhere a client
+        with an unknown identity goes on with certificates.""",
     )
     tls13: bool = option(
         BOOLEAN,
