@@ -216,7 +216,7 @@ def _check_tls(
     found += [
         warning(
             place,
-            f"passwords go to {url.server} in the clear, and anybody in between can let clients in",
+            f"passwords go to {url.server} in the clear, and anybody in between can let anyone in",
             "use https",
         )
         for url in plain
