@@ -31,7 +31,7 @@ BAD_ANSWER: Final = "bad-answer"
 class FetchError(Exception):
     """No usable answer. ``cause`` is a stable word, one of this module's constants; ``text`` says
     what happened, as part of a sentence, with the server's name and nothing secret. ``waited``:
-    its time was over before the server was asked at all."""
+    most of its time went by before its turn came."""
 
     def __init__(self, cause: str, text: str, *, waited: bool = False) -> None:
         super().__init__(text)
@@ -87,6 +87,11 @@ def explain(failure: BaseException, server: str, verify_error: int) -> FetchErro
         if found is not None:
             return found
     raise failure
+
+
+def given_up(failure: BaseException) -> bool:
+    """Whether it is we who ended the exchange, and not the network."""
+    return any(isinstance(each, CancelledError) for each in _inside(failure))
 
 
 def _inside(problem: BaseException) -> Iterator[BaseException]:

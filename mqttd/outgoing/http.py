@@ -25,6 +25,7 @@ from mqttd.outgoing.errors import (
     TOO_LARGE,
     FetchError,
     explain,
+    given_up,
 )
 from mqttd.outgoing.tls import ClientTLS, build_client_tls
 
@@ -107,8 +108,12 @@ class HTTPClient:
         def late(result: HTTPAnswer | Failure, seconds: float) -> HTTPAnswer:
             if not isinstance(result, Failure):
                 return result
+            # A server that was given less than half of the time is not the one to blame.
+            asked = 0.0 if doing.turn is None else self._reactor.seconds() - doing.turn
             raise FetchError(
-                TIMEOUT, f"{doing.text} took longer than {seconds:g} s", waited=doing.waiting
+                TIMEOUT,
+                f"{doing.text} took longer than {seconds:g} s",
+                waited=asked < seconds / 2,
             )
 
         return await exchange.addTimeout(timeout, self._reactor, late)
@@ -132,7 +137,7 @@ class HTTPClient:
         place = _check_url(url)
         doing.text = f"waiting for a turn to ask {_server(place)}"
         await self._turns.acquire()
-        doing.waiting = False
+        doing.turn = self._reactor.seconds()
         try:
             for _ in range(max_redirects + 1):
                 answer = await self._request(url, place, method, body, headers, max_size, doing)
@@ -185,7 +190,7 @@ class HTTPClient:
                 content = await doing.limit(reading, self._reactor)
             except ResponseNeverReceived as problem:
                 # The server closed an idle connection while our request was on its way.
-                if not attempt.untouched:
+                if not attempt.untouched or given_up(problem):
                     raise self._explain(problem, server, attempt, max_size) from None
             except Exception as problem:
                 attempt.abort()
@@ -252,7 +257,8 @@ class _Doing:
 
     body_timeout: float | None
     text: str = "the request"
-    waiting: bool = True
+    turn: float | None = None
+    """When it came."""
 
     def limit(self, reading: Deferred[bytes | None], clock: Any) -> Deferred[bytes | None]:
         """Give the reading of a body its own end."""

@@ -215,3 +215,14 @@ def authenticator(
     for each in made:
         stopped: Deferred[None] = each.stop()
         settle(stopped)
+
+
+@pytest.fixture(scope="session")
+def cert_text() -> Callable[..., str]:
+    """PEM text of certificates."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    def text(*certificates: Any) -> str:
+        return "".join(each.public_bytes(Encoding.PEM).decode() for each in certificates)
+
+    return text

@@ -365,3 +365,34 @@ def test_tls_that_is_refused(client: MakeClient, settle: Settle) -> None:
     error = refused(settle, client(ClientTLSOptions(enable=False)), "https://localhost:1/")
     assert error.cause == "bad-url"
     assert "ssl.enable" in error.text
+
+
+def test_a_time_out_on_a_kept_connection_is_one(
+    serve: Serve, client: MakeClient, settle: Settle
+) -> None:
+    server = serve()
+    one = client(pool_size=1)
+    settle(fetch(one, server.url("/", scheme="http")))
+    error = refused(settle, one, server.url("/silent", scheme="http"), timeout=0.2)
+    assert (error.cause, error.waited) == ("timeout", False)
+    assert [path for _, path, _ in server.root.asked] == ["/", "/silent"]
+
+
+def test_waiting_for_a_turn_is_no_fault_of_the_server(
+    serve: Serve, client: MakeClient, settle: Settle
+) -> None:
+    server = serve()
+    one = client(pool_size=1)
+    held = Deferred.fromCoroutine(fetch(one, server.url("/silent", scheme="http"), timeout=0.4))
+    error = refused(settle, one, server.url("/", scheme="http"), timeout=0.1)
+    assert (error.cause, error.waited) == ("timeout", True)
+    with pytest.raises(FetchError):
+        settle(held)
+
+
+def test_a_body_has_a_time_of_its_own(serve: Serve, client: MakeClient, settle: Settle) -> None:
+    error = refused(
+        settle, client(), serve().url("/half", scheme="http"), timeout=5, body_timeout=0.1
+    )
+    assert error.cause == "timeout"
+    assert "reading the answer" in error.text
