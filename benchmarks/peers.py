@@ -78,8 +78,8 @@ def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def mqttd(folder: Path) -> Iterator[Peer]:
-    """``twistd mqttd`` with a plain, a TLS and a WebSocket listener."""
+def mqttd(folder: Path, extra: str = "") -> Iterator[Peer]:
+    """``twistd mqttd`` with a plain, a TLS and a WebSocket listener; ``extra`` configures more."""
     tcp, tls, ws = free_port(), free_port(), free_port()
     config = folder / "mqttd.conf"
     config.write_text(
@@ -92,6 +92,7 @@ def mqttd(folder: Path) -> Iterator[Peer]:
         }}
         mqtt.max_inflight = 1000
         log.console.level = error
+        {extra}
         """
     )
     twistd = str(Path(sys.executable).parent / "twistd")
