@@ -82,6 +82,9 @@ bench: $(PLUGINS) $(TOOLS)
 	@for name in codec route end_to_end; do \
 	    echo "$$name"; $(BIN)/python benchmarks/$$name.py $(BENCH_ARGS) || exit 1; \
 	done
+	@for name in crl live_recheck; do \
+	    echo "$$name"; $(BIN)/python benchmarks/$$name.py || exit 1; \
+	done
 
 fuzz: $(PLUGINS) $(TOOLS)
 	@for file in $(wildcard fuzz/fuzz_*.py); do \

@@ -62,7 +62,7 @@ def load(path: str, base_dir: Path | None = None) -> Loaded:
         return load_configuration(path, base_dir=base_dir)
     except UnusableOptions as errors:
         more = _errors_of_files(errors.rest, {finding.path for finding in errors.errors})
-        raise ConfigurationErrors([*errors.findings, *more]) from None
+        raise ConfigurationErrors(list(dict.fromkeys([*errors.findings, *more]))) from None
 
 
 def _errors_of_files(loaded: Loaded, wrong: set[str]) -> Iterator[Finding]:

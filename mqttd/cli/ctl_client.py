@@ -122,7 +122,8 @@ def find_socket(given: str | None, config: str | None) -> str:
             control = errors.rest.configuration.control
         except ConfigurationErrors as errors:
             if config is not None:
-                raise NoAnswer(f"{path} cannot be read: {errors.findings[0].message}") from None
+                said = errors.findings[0].text
+                raise NoAnswer(f"the configuration cannot be read: {said}") from None
     if not control.enable:
         raise NoAnswer(f"{path} says control.enable = false: there is no control socket")
     return str(Path(control.socket).absolute())

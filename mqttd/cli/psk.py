@@ -127,6 +127,7 @@ def _append(options: argparse.Namespace, line: bytes) -> bool:
         return False
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
     try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(file, flags, 0o600)
         with open(descriptor, "ab") as output:
             output.write(added)

@@ -51,7 +51,20 @@ def _demands_proof(listener: ListenerOptions, *, psk: bool) -> bool:
     options = listener.ssl_options
     if options is None:
         return False
-    return options.requires_peer_cert or (psk and _is_psk_only(options))
+    return not _open_names(options) or (psk and _is_psk_only(options))
+
+
+def _open_names(options: SslOptions) -> list[str]:
+    """The server names under which clients without a certificate come in; empty: any other."""
+    names = [] if options.requires_peer_cert else [""]
+    for host, named in options.sni.items():
+        verify = named.verify or options.verify
+        demand = named.fail_if_no_peer_cert
+        if demand is None and verify == options.verify:
+            demand = options.fail_if_no_peer_cert
+        if not (verify == "verify_peer" if demand is None else demand):
+            names.append(host)
+    return names
 
 
 def _older_suites(options: SslOptions) -> list[str]:
@@ -208,6 +221,15 @@ def _ssl_options(options: SslOptions, path: str) -> Iterator[Finding]:
             f"{path}.fail_if_no_peer_cert",
             "clients that send no certificate are let in unchecked",
             "remove it, or set it to true",
+        )
+    names = _open_names(options)
+    if 0 < len(names) <= len(options.sni):
+        name = names[0] or "no name, or one that is not listed"
+        yield warning(
+            f"{path}.sni",
+            "clients choose the name they ask for: some names demand a certificate, but who asks "
+            f"for {name} needs none",
+            "demand certificates under every name, or give these clients a listener of their own",
         )
     if options.password is not None and len(options.password.reveal()) < 8:
         yield warning(f"{path}.password", "is short", "use 8 characters or more")

@@ -23,8 +23,8 @@ REVOCATION_CAUSES: Final = table(
     _cause(
         "crl-unreachable",
         "the revocation list of the client's CA cannot be fetched",
-        "make its distribution point reachable from here, or give the list in crl_cache.files"
-        + _OR_ALLOW,
+        "make its distribution point reachable from here (whom to trust over https: "
+        "crl_cache.ssl), or give the list in crl_cache.files" + _OR_ALLOW,
     ),
     _cause(
         "crl-timeout",
@@ -91,7 +91,8 @@ REVOCATION_CAUSES: Final = table(
     _cause(
         "ocsp-unreachable",
         "the OCSP responder cannot be reached",
-        "make it reachable from here, or set ssl_options.ocsp_client.responder_url" + _OR_SOFT,
+        "make it reachable from here (whom to trust over https: ssl_options.ocsp_client.ssl), or "
+        "set ssl_options.ocsp_client.responder_url" + _OR_SOFT,
     ),
     _cause(
         "ocsp-timeout",

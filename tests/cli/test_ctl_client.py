@@ -125,6 +125,8 @@ def test_a_configuration_that_cannot_be_read(
 ) -> None:
     for path in (write("{{{"), str(folder / "missing.conf")):
         assert main(["ctl", "--config", path, "status"]) == 1
-        assert "cannot be read" in capsys.readouterr().err
+        err = capsys.readouterr().err
+        assert err.startswith(f"mqttd ctl: the configuration cannot be read: ({path}")
+        assert "[" in err, "the cure"
     assert main(["ctl", "status"]) == 1
     assert "not running" in capsys.readouterr().err

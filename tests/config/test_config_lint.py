@@ -100,6 +100,22 @@ def test_risks(load: Load, text: str, path: str, risk: str) -> None:
     assert found[path].cure
 
 
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [
+        ('sni { "a.b" { certfile = c, keyfile = k } }', []),
+        ('sni { "a.b" { certfile = c, keyfile = k, verify = verify_none } }',
+         ["authentication", "listeners.ssl.a.ssl_options.sni"]),
+        ('verify = verify_none, sni { "a.b" { certfile = c, keyfile = k, verify = verify_peer } }',
+         ["authentication", "listeners.ssl.a.ssl_options.sni"]),
+        ('verify = verify_none, sni { "a.b" { certfile = c, keyfile = k } }', ["authentication"]),
+    ],
+)  # fmt: skip
+def test_names_that_demand_no_certificate(load: Load, text: str, paths: list[str]) -> None:
+    more = f"listeners.ssl.a.ssl_options {{ {text} }}"
+    assert [finding.path for finding in lint(load(STRICT + more).configuration)] == paths
+
+
 def test_listeners_that_are_off_are_not_judged(load: Load) -> None:
     text = STRICT + "listeners.tcp.b { bind = 1883, enable = false }"
     assert lint(load(text).configuration) == []

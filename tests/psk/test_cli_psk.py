@@ -38,9 +38,10 @@ def test_identities_that_cannot_stand_in_a_line(
 
 
 def test_append(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "init.psk"
+    file = tmp_path / "data" / "init.psk"
     for identity in ("a", "b"):
         assert main(["psk", "new", identity, "--append", str(file)]) == 0
+    assert file.parent.stat().st_mode & 0o777 == 0o700
     assert file.stat().st_mode & 0o777 == 0o600
     assert file.read_text() == capsys.readouterr().out
     before = file.read_text()

@@ -117,3 +117,14 @@ def test_wrong_options_and_wrong_files_are_found_in_one_run(folder: Path) -> Non
         "mqtt.max_qos_allowed",
         "psk_authentication.init_file",
     }
+
+
+def test_one_mistake_of_many_names_is_told_once(folder: Path) -> None:
+    sni = 'sni { "a.b" { keyfile = key.pem, certfile = cert.pem }, "*.b" { certfile = cert.pem } }'
+    stapling = "ocsp { enable_ocsp_stapling = true, issuer_pem = gone, responder_url = nowhere }"
+    (folder / "mqttd.conf").write_text(config(f"{stapling}, {sni}"))
+    with pytest.raises(ConfigurationErrors) as raised:
+        load(str(folder / "mqttd.conf"), folder)
+    found = [str(finding) for finding in raised.value.errors]
+    assert len(found) == len(set(found))
+    assert any(f"{TLS}.ocsp.issuer_pem" in each for each in found)
