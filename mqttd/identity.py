@@ -84,14 +84,72 @@ class ConnectRequest:
 
 
 @attrs.frozen
+class AccessRule:
+    """One rule about topics that an authenticator gives with an identity.
+
+    ``allow`` says what follows where it fits. ``action`` is ``publish``, ``subscribe`` or ``all``.
+    ``topics`` are Topic Filters; they may hold placeholders such as ``${username}``, and a topic
+    written ``eq TOPIC`` is compared as it stands. ``qos`` and ``retain`` None: any.
+    """
+
+    allow: bool
+    action: str
+    topics: tuple[str, ...]
+    qos: frozenset[int] | None = None
+    retain: bool | None = None
+
+
+@attrs.frozen
 class Identity:
-    """Who was admitted. ``client_id`` overrides the one asked for; ``expires_at``: epoch s."""
+    """Who was admitted.
+
+    ``username`` and ``client_id`` override those the client came with, ``attributes`` are added
+    to what is known of it (``${client_attrs.NAME}``). ``expires_at``, in seconds since the epoch,
+    ends the connection then. A superuser may do everything; ``rules`` come before every source of
+    rules that is configured.
+    """
 
     username: str | None = None
     client_id: str | None = None
     is_superuser: bool = False
     attributes: Mapping[str, str] = _NO_ATTRIBUTES
     expires_at: float | None = None
+    rules: tuple[AccessRule, ...] = ()
+
+
+@attrs.frozen
+class Authenticated:
+    """A successful end of an enhanced authentication. ``data`` goes to the client with it."""
+
+    identity: Identity
+    data: bytes | None = attrs.field(default=None, repr=False)
+
+
+PUBLISH = "publish"
+SUBSCRIBE = "subscribe"
+
+
+@attrs.frozen
+class AccessRequest:
+    """What an admitted client wants to do with one topic, as authorizers see it.
+
+    ``action`` is ``publish`` or ``subscribe``. ``topic`` is the Topic Name, or the Topic Filter
+    without ``$share/GROUP/``, in the client's own words: a mountpoint is not part of it. ``qos``
+    is the one asked for. ``retain`` only concerns publishing; ``is_will`` says that it is the Will
+    of a client that connects; ``group`` names the shared subscription. ``username`` and
+    ``client_id`` are the settled ones.
+    """
+
+    action: str
+    topic: str
+    qos: int
+    retain: bool
+    username: str | None
+    client_id: str
+    identity: Identity
+    peer: PeerInfo
+    is_will: bool = False
+    group: str | None = None
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not an error

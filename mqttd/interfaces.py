@@ -13,6 +13,8 @@ from zope.interface import Attribute, Interface
 if TYPE_CHECKING:
     from cryptography import x509  # plugins declare themselves without it
 
+    from mqttd.identity import AccessRequest, Authenticated, ConnectRequest, Identity
+
 GOOD = "good"
 REVOKED = "revoked"
 UNKNOWN = "unknown"
@@ -91,6 +93,93 @@ class PluginContext:
     reactor: Any
     base_dir: Path
     data_dir: Path
+
+
+class IAuthenticator(Interface):
+    """Says who a client is. Called in the reactor's thread; what takes time is awaited."""
+
+    def authenticate(request: ConnectRequest) -> Identity | Awaitable[Identity | None] | None:
+        """An Identity lets the client in, None leaves it to the next authenticator.
+
+        Raises :exc:`~mqttd.identity.Refused` to refuse it. May be a coroutine function or return
+        a Deferred. Any other exception, and an answer that does not come in time, refuses the
+        client as well, unless ``on_error = ignore``: then the next one is asked.
+
+        An authenticator may also have ``start()``, ``stop()`` and ``reload()``, called without
+        arguments: when it begins and ends to be used, and when the files it reads may have
+        changed.
+        """
+
+
+class IAuthenticatorPlugin(IPlugin):
+    """Declares an authenticator; an instance stands in a module of ``twisted.plugins``."""
+
+    name: str = Attribute("``mechanism`` of ``authentication``, or ``mechanism:backend``.")
+    description: str = Attribute("One line for ``twistd mqttd --help-plugins``.")
+
+    def make(options: Any, context: PluginContext) -> IAuthenticator:
+        """Make the authenticator. ``options`` is its section without what all have in common.
+
+        Raises ValueError for options that make no sense.
+        """
+
+
+class IEnhancedAuthenticator(Interface):
+    """An authentication method of MQTT 5's enhanced authentication (4.12).
+
+    An :class:`IAuthenticator` offers such methods by an attribute ``methods``: a mapping of the
+    Authentication Method's name to an object with this interface.
+    """
+
+    def start(request: ConnectRequest, data: bytes | None) -> IEnhancedExchange:
+        """Begin an exchange for a CONNECT, or for a re-authentication of the same client.
+
+        ``data`` is the client's first Authentication Data; it is also given to the first step.
+        """
+
+
+class IEnhancedExchange(Interface):
+    """One running exchange of one client; forgotten when it has ended or the client is gone."""
+
+    def step(
+        data: bytes | None,
+    ) -> bytes | Authenticated | Awaitable[bytes | Authenticated]:
+        """Take the client's data. Bytes are the next challenge,
+        :class:`~mqttd.identity.Authenticated` lets the client in.
+
+        Raises :exc:`~mqttd.identity.Refused` to refuse it. Any other exception, and an answer that
+        does not come in time, refuses the client as well.
+        """
+
+
+class IAuthorizer(Interface):
+    """Says what an admitted client may do. Called in the reactor's thread."""
+
+    def authorize(request: AccessRequest) -> bool | Awaitable[bool | None] | None:
+        """True allows, False denies, None leaves it to the next source of rules.
+
+        May be a coroutine function or return a Deferred: the client is paused meanwhile. An
+        exception, and an answer that does not come in time, denies. Answers are remembered as
+        ``authorization.cache`` says.
+
+        An authorizer may also have ``start()``, ``stop()``, ``reload()`` and
+        ``on_change(changed)``, the last to be told a function to call when later answers may
+        differ from earlier ones: what was remembered is then forgotten, and subscriptions that
+        are no longer allowed are dropped.
+        """
+
+
+class IAuthorizerPlugin(IPlugin):
+    """Declares a source of rules; an instance stands in a module of ``twisted.plugins``."""
+
+    name: str = Attribute("``type`` of one of ``authorization.sources``.")
+    description: str = Attribute("One line for ``twistd mqttd --help-plugins``.")
+
+    def make(options: Any, context: PluginContext) -> IAuthorizer:
+        """Make the authorizer. ``options`` is its section without what all have in common.
+
+        Raises ValueError for options that make no sense.
+        """
 
 
 class IRevocationCheckerPlugin(IPlugin):

@@ -11,6 +11,8 @@ from twisted.python.reflect import namedAny
 from zope.interface import implementer
 
 from mqttd.interfaces import (
+    IAuthenticator,
+    IAuthenticatorPlugin,
     IPSKStore,
     IPSKStorePlugin,
     IRevocationChecker,
@@ -43,6 +45,16 @@ class _Target:
         return namedAny(self.target)(options, context)
 
 
+@implementer(IPlugin, IAuthenticatorPlugin)
+class AuthenticatorPlugin(_Target):
+    """Declares an authenticator by the dotted name of what makes it."""
+
+    def make(self, options: Any, context: PluginContext) -> IAuthenticator:
+        """See IAuthenticatorPlugin."""
+        made: IAuthenticator = super().make(options, context)
+        return made
+
+
 @implementer(IPlugin, IRevocationCheckerPlugin)
 class RevocationCheckerPlugin(_Target):
     """Declares a revocation checker by the dotted name of what makes it."""
@@ -61,6 +73,12 @@ class PSKStorePlugin(_Target):
         """See IPSKStorePlugin."""
         store: IPSKStore = super().make(options, context)
         return store
+
+
+def authenticator(name: str) -> IAuthenticatorPlugin:
+    """The declared authenticator. Raises UnknownPlugin."""
+    plugin: IAuthenticatorPlugin = _named(IAuthenticatorPlugin, "authenticator", name)
+    return plugin
 
 
 def revocation_checker(name: str) -> IRevocationCheckerPlugin:
@@ -89,6 +107,7 @@ def describe() -> str:
     """The kinds of plugins and what is installed of each, for people."""
     lines = []
     for interface, title, option in (
+        (IAuthenticatorPlugin, "Authenticators", "authentication"),
         (IPSKStorePlugin, "Stores of pre-shared keys", "psk_authentication.store"),
         (
             IRevocationCheckerPlugin,

@@ -12,6 +12,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from typing_extensions import override
 
+from mqttd.auth.admission import ListenerAdmission
 from mqttd.broker.broker import Broker
 from mqttd.config.errors import Finding
 from mqttd.config.load import Loaded
@@ -20,7 +21,6 @@ from mqttd.control.server import control_server
 from mqttd.engine.memory import MemoryEngine
 from mqttd.log import trace
 from mqttd.log.setup import Log
-from mqttd.net.admission import OpenAdmission
 from mqttd.net.events import LoggedEvents
 from mqttd.net.listeners import Listener
 from mqttd.net.live import LiveTrust
@@ -74,13 +74,18 @@ class BrokerService(Service):
         self._output = log
         configuration = loaded.configuration
         self.engine = MemoryEngine(engine_options(configuration))
+        admission = ListenerAdmission()
         self.broker = Broker(
-            self.engine, limits_of(configuration), OpenAdmission(), events=LoggedEvents()
+            self.engine,
+            limits_of(configuration),
+            admission,
+            events=LoggedEvents(),
+            enhanced=admission.methods,
         )
         self.turn = Turn(self._clock, self.broker)
         self.listening = Listening(self.broker, self.turn, self._clock, reactor)
         self.live = LiveTrust(self.listening, self._clock)
-        self.trust = Trust(loaded, reactor, self.live.credentials_changed)
+        self.trust = Trust(loaded, reactor, self.live.credentials_changed, admission)
         self.watcher = Watcher(
             self._clock,
             lambda: self._in_thread(self.reloader.look),

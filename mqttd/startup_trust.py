@@ -8,6 +8,7 @@ from typing import Any
 
 from cryptography import x509
 
+from mqttd.auth.check import check_authenticators
 from mqttd.config.errors import Finding, error
 from mqttd.config.load import Loaded
 from mqttd.config.schema.tls import OcspOptions, SslOptions
@@ -50,6 +51,9 @@ def check_common_trust(loaded: Loaded) -> Iterator[Finding]:
     if psk.enable:
         yield from _unknown(lambda: psk_store(psk.store), "psk_authentication.store")
     yield from check_psk(psk, loaded.base_dir)
+    yield from check_authenticators(configuration.authentication, loaded.base_dir)
+    for listener in configuration.listeners.enabled():
+        yield from check_authenticators(listener.authentication, loaded.base_dir)
     crl_cache = configuration.crl_cache
     if any(
         listener.ssl_options is not None and listener.ssl_options.enable_crl_check

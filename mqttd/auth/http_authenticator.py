@@ -9,6 +9,7 @@ from typing import Any, Final
 import attrs
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from zope.interface import implementer
 
 from mqttd.auth.circuit_breaker import CircuitBreaker
 from mqttd.auth.http_answer import Allowed, BadAnswer, Denied, read_answer
@@ -20,7 +21,7 @@ from mqttd.config.errors import ConfigurationErrors
 from mqttd.config.schema.authentication_http import HttpAuthenticatorOptions
 from mqttd.config.schema.client_tls import ClientTLSOptions
 from mqttd.identity import ConnectRequest, Identity, Refused
-from mqttd.interfaces import PluginContext
+from mqttd.interfaces import IAuthenticator, PluginContext
 from mqttd.outgoing.errors import BAD_ANSWER, TIMEOUT, TLS, UNREACHABLE
 from mqttd.outgoing.http import FetchError, HTTPAnswer, HTTPClient
 from mqttd.outgoing.tls import ClientTLS, build_client_tls
@@ -37,7 +38,11 @@ _OUTAGES: Final = frozenset({UNREACHABLE, TIMEOUT, TLS, BAD_ANSWER})
 
 
 class BackendFailed(Exception):  # noqa: N818 - names what happened
-    """No server gave a usable answer; the text names no secret."""
+    """No server gave a usable answer. ``safe_text`` says why and holds no secret."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.safe_text = text
 
 
 @attrs.frozen(eq=False)
@@ -53,6 +58,7 @@ class _Server:
         return self.url.server
 
 
+@implementer(IAuthenticator)
 class HTTPAuthenticator:
     """Lets clients in or refuses them as an HTTP server says.
 

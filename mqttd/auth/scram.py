@@ -16,8 +16,7 @@ from typing import Final
 import attrs
 
 from mqttd.auth.saslprep import saslprep
-from mqttd.broker.ports import Authenticated
-from mqttd.identity import ConnectRequest, Identity, Refused
+from mqttd.identity import Authenticated, ConnectRequest, Identity, Refused
 from mqttd.packets.reason_codes import ReasonCode
 
 METHODS: Final = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-512": "sha512"}

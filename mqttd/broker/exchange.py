@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mqttd.broker.connect_steps import admitted
-from mqttd.broker.ports import Authenticated
 from mqttd.broker.state import State
-from mqttd.identity import Refused
+from mqttd.identity import Authenticated, Refused
 from mqttd.packets.auth import Auth
 from mqttd.packets.errors import MqttError, PacketTooLarge
 from mqttd.packets.properties import Properties

@@ -17,13 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-import attrs
-
 from mqttd.broker.inflight import Flight
 from mqttd.broker.message import Message
 from mqttd.broker.subscriptions import Subscription
 from mqttd.broker.will import Will
-from mqttd.identity import ConnectRequest, Identity, Refused
+from mqttd.identity import Authenticated, ConnectRequest, Identity, Refused
 
 if TYPE_CHECKING:
     from mqttd.broker.connection import Connection
@@ -70,14 +68,6 @@ class EnhancedExchange(Protocol):
         self, data: bytes | None, done: Callable[[bytes | Authenticated | Refused], None]
     ) -> None:
         """Take the client's data; answer with the next challenge, success or a refusal."""
-
-
-@attrs.frozen
-class Authenticated:
-    """A successful end of an exchange. ``data`` goes to the client with the success."""
-
-    identity: Identity
-    data: bytes | None = attrs.field(default=None, repr=False)
 
 
 class Events(Protocol):

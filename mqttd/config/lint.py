@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from mqttd.config.access_rules import parse_rule
 from mqttd.config.errors import Finding, warning
-from mqttd.config.not_yet import any_enabled
 from mqttd.config.schema import Configuration, ListenerOptions, SslOptions
 
 _LARGE_PACKET = 64 * 1024 * 1024
@@ -36,7 +35,7 @@ def is_psk_suite(name: str) -> bool:
 
 def _access(configuration: Configuration) -> Iterator[Finding]:
     listeners = list(configuration.listeners.enabled())
-    authenticated = any_enabled(configuration.authentication)
+    authenticated = any(each.enable for each in configuration.authentication)
     psk = configuration.psk_authentication.enable
     if not authenticated and not all(_demands_proof(each, psk=psk) for each in listeners):
         yield warning(

@@ -9,11 +9,12 @@ from pathlib import Path
 import attrs
 
 from mqttd.config import hocon
+from mqttd.config.authentication import structure_authentication
 from mqttd.config.environment import apply_environment
 from mqttd.config.errors import ConfigurationErrors, Finding, by_severity
 from mqttd.config.legacy import convert
 from mqttd.config.not_yet import refuse_not_yet
-from mqttd.config.schema import Configuration
+from mqttd.config.schema import Configuration, ListenerOptions, Listeners
 from mqttd.config.structure import structure
 from mqttd.config.validate import validate
 
@@ -82,6 +83,8 @@ def _finish(
     findings += apply_environment(os.environ if environ is None else environ, values, origins)
     configuration, found = structure(values, Configuration, directory)
     findings += found
+    configuration, found = _with_authenticators(configuration, directory)
+    findings += found
     misfits = {_section(finding.path) for finding in found if finding.severity == "error"}
     # a rule between options says nothing where one of them was misread
     findings += [
@@ -107,6 +110,27 @@ def _secret_files(value: object) -> Iterator[str]:
             yield from _secret_files(each)
     elif isinstance(value, str) and value.startswith("file://"):
         yield value.removeprefix("file://")
+
+
+def _with_authenticators(
+    configuration: Configuration, base_dir: Path
+) -> tuple[Configuration, list[Finding]]:
+    """``authentication``, of the broker and of its listeners, as options instead of sections."""
+    made, findings = structure_authentication(
+        configuration.authentication, base_dir, "authentication"
+    )
+    listeners: dict[str, dict[str, ListenerOptions]] = {}
+    for listener in configuration.listeners:
+        own, found = structure_authentication(
+            listener.authentication, base_dir, f"{listener.path}.authentication"
+        )
+        findings += found
+        named = listeners.setdefault(listener.type, {})
+        named[listener.name] = attrs.evolve(listener, authentication=own)
+    return (
+        attrs.evolve(configuration, authentication=made, listeners=Listeners(**listeners)),
+        findings,
+    )
 
 
 def _section(path: str) -> str:

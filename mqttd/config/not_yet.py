@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mqttd.config.errors import Finding, error
-from mqttd.config.schema import Configuration, ListenerOptions, MqttOptions, SslOptions
+from mqttd.config.schema import Configuration, MqttOptions, SslOptions
 
 _REMOVE = "remove it, or wait for the version that supports it"
 
@@ -14,7 +14,6 @@ def refuse_not_yet(configuration: Configuration) -> list[Finding]:
     """An error for each option in use that a later version will support."""
     findings = [*_sections(configuration), *_mqtt(configuration.mqtt)]
     for listener in configuration.listeners:
-        findings += _listener(listener)
         if listener.ssl_options is not None:
             findings += _ssl_options(listener.ssl_options, f"{listener.path}.ssl_options")
     return findings
@@ -34,9 +33,6 @@ def _not_yet(path: str, what: str, cure: str = _REMOVE) -> Finding:
 
 
 def _sections(configuration: Configuration) -> Iterator[Finding]:
-    if any_enabled(configuration.authentication):
-        cure = "set enable = false in each authenticator, or remove the section"
-        yield _not_yet("authentication", "authentication", cure)
     authorization = configuration.authorization
     if any_enabled(authorization.sources):
         cure = "set enable = false in each source, or remove them"
@@ -54,14 +50,6 @@ def _mqtt(mqtt: MqttOptions) -> Iterator[Finding]:
         yield _not_yet("mqtt.client_attrs_init", "client_attrs_init")
     if mqtt.mqueue_priorities not in (None, "disabled", {}):
         yield _not_yet("mqtt.mqueue_priorities", "mqueue_priorities", "write disabled")
-
-
-def _listener(listener: ListenerOptions) -> Iterator[Finding]:
-    path = listener.path
-    if any_enabled(listener.authentication):
-        yield _not_yet(f"{path}.authentication", "authentication of one listener")
-    if listener.enable_authn == "quick_deny_anonymous":
-        yield _not_yet(f"{path}.enable_authn", "quick_deny_anonymous", "write true")
 
 
 def _ssl_options(options: SslOptions, path: str) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ _UNKNOWN_CA: Final = 20
 
 EXPIRED: Final = Verdict(_EXPIRED, "certificate-expired", "client certificate expired")
 WITHDRAWN: Final = Verdict(_REFUSED, "psk-unknown", "pre-shared key withdrawn")
+ENDED: Final = Verdict(_REFUSED, "identity-expired", "authentication expired")
 CHANGED: Final = Verdict(_REFUSED, "psk-wrong-key", "pre-shared key changed")
 UNTRUSTED: Final = Verdict(_UNKNOWN_CA, "unknown-ca", "authority no longer trusted")
 
@@ -50,7 +51,7 @@ def fingerprint(key: bytes | None) -> bytes:
 
 def told(verdict: Verdict) -> str:
     """What a client is told (MQTT 5 Reason String): nothing of what we know beyond."""
-    if verdict in (EXPIRED, WITHDRAWN, CHANGED, UNTRUSTED):
+    if verdict in (EXPIRED, WITHDRAWN, CHANGED, UNTRUSTED, ENDED):
         return verdict.text
     if verdict.error == REVOKED:
         return "client certificate revoked"

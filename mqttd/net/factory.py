@@ -23,7 +23,7 @@ from mqttd.identity import PeerInfo
 from mqttd.log.lines import new_connection
 from mqttd.net.access_rules import parse_access_rules
 from mqttd.net.connection import NetworkConnection
-from mqttd.net.credentials import EXPIRED
+from mqttd.net.credentials import ENDED, EXPIRED
 from mqttd.net.cuts import Cuts
 from mqttd.net.gate import GATE_TIMEOUT, Gate
 from mqttd.net.mountpoint import render_mountpoint
@@ -218,13 +218,18 @@ class ListenerFactory(ServerFactory):
 
     def sweep(self, now: float) -> None:
         """Look at every connection's deadline, and whether its certificate has ended."""
-        today = self._wall_clock() if self.live_enforcement else -math.inf
+        wall = self._wall_clock()
+        today = wall if self.live_enforcement else -math.inf
         for connection in list(self.connections):
             try:
                 connection.check_deadline(now)
                 if connection.expires <= today:
                     connection.expires = math.inf
                     self._cuts.queue(connection, EXPIRED)
+                mqtt = connection.mqtt
+                end = None if mqtt is None else mqtt.identity.expires_at
+                if end is not None and end <= wall and not connection.closing:
+                    self._cuts.queue(connection, ENDED)
             except Exception:
                 connection.fail()
 

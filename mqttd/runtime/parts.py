@@ -9,11 +9,14 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from mqttd.auth.admission import OPEN, Doors
+from mqttd.auth.chain import AuthenticatorChain, Link
+from mqttd.broker.ports import EnhancedAuthenticator
 from mqttd.config.errors import ConfigurationErrors, error
 from mqttd.config.load import Loaded
 from mqttd.config.schema.listeners import ListenerOptions
-from mqttd.interfaces import IPSKStore, IRevocationChecker, PluginContext
-from mqttd.plugins import UnknownPlugin, psk_store, revocation_checker
+from mqttd.interfaces import IAuthenticator, IPSKStore, IRevocationChecker, PluginContext
+from mqttd.plugins import UnknownPlugin, authenticator, psk_store, revocation_checker
 from mqttd.psk.guard import GuardedStore
 from mqttd.runtime.sources import digests_of
 from mqttd.startup_trust import SWITCHES
@@ -55,6 +58,8 @@ class Parts:
         self.crl: IRevocationChecker | None = None
         self.checkers: dict[str, dict[str, IRevocationChecker]] = {}
         self.time_limits: dict[str, float] = {}
+        self.doors: dict[str, Doors] = {}
+        self.authenticators: list[IAuthenticator] = []
         findings = []
         try:
             self.psk = self._psk_store(loaded)
@@ -63,6 +68,10 @@ class Parts:
         for options in configuration.listeners.enabled():
             try:
                 self.checkers[options.id] = self._checkers(options, loaded)
+            except ConfigurationErrors as errors:
+                findings += errors.findings
+            try:
+                self.doors[options.id] = self._doors(options, loaded)
             except ConfigurationErrors as errors:
                 findings += errors.findings
         self._former = None
@@ -142,6 +151,32 @@ class Parts:
             self.crl = checkers[CRL]
         return checkers
 
+    def _doors(self, listener: ListenerOptions, loaded: Loaded) -> Doors:
+        """How clients of one listener come in: its own authenticators, or those of all."""
+        if listener.enable_authn is False:
+            return OPEN
+        entries = listener.authentication or loaded.configuration.authentication
+        needs_username = listener.enable_authn == "quick_deny_anonymous"
+        links: list[Link] = []
+        methods: dict[str, EnhancedAuthenticator] = {}
+        for entry in entries:
+            if not entry.enable:
+                continue
+            plugin = _named(
+                lambda name=entry.name: authenticator(name),  # type: ignore[misc]
+                f"{entry.path}.mechanism",
+            )
+            key = ("authenticator", entry.name, entry.options)
+            made = self._part(key, plugin, entry.options, entry.path)
+            if not any(made is each for each in self.authenticators):
+                self.authenticators.append(made)
+            links.append(Link(entry.name, made, entry.on_error == "ignore"))
+            methods.update(getattr(made, "methods", {}))
+        if not links:
+            return Doors(needs_username=needs_username)
+        chain = AuthenticatorChain(links, self._context.reactor)
+        return Doors(chain, needs_username, methods)
+
     def _part(
         self,
         key: tuple[object, ...],
@@ -159,7 +194,8 @@ class Parts:
                 return part
         try:
             part = guard(plugin.make(options, self._context))
-            part.on_change(self._changed)
+            if not IAuthenticator.providedBy(part):
+                part.on_change(self._changed)
         except ConfigurationErrors:
             raise
         except Exception as problem:  # a stranger's plugin

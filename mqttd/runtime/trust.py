@@ -11,6 +11,7 @@ from cryptography import x509
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.logger import Logger
 
+from mqttd.auth.admission import ListenerAdmission
 from mqttd.config.errors import ConfigurationErrors, Finding
 from mqttd.config.load import Loaded
 from mqttd.config.schema.listeners import ListenerOptions
@@ -108,7 +109,7 @@ class Trust:
     """Holds the credentials in use.
 
     ``changed`` is called when sessions must be checked again: with the ids of listeners, or with
-    None for all.
+    None for all. ``admission`` is what the broker asks about each CONNECT.
     """
 
     _log = Logger()
@@ -118,9 +119,11 @@ class Trust:
         loaded: Loaded,
         reactor: Any,
         changed: Callable[[Collection[str] | None], object],
+        admission: ListenerAdmission | None = None,
     ) -> None:
         self._reactor = reactor
         self._changed = changed
+        self._admission = admission or ListenerAdmission()
         self._current: Credentials | None = None
         self._running = False
         self._data_dir = loaded.base_dir / loaded.configuration.data_dir
@@ -247,6 +250,7 @@ class Trust:
         Fires when stores and checkers have read their files again.
         """
         former, self._current = self._current, credentials
+        self._admission.use(credentials.parts.doors)
         if self._running:
             credentials.parts.take_over(None if former is None else former.parts)
         if former is None:
@@ -291,7 +295,7 @@ class Trust:
 
     def _read_files(self, parts: Parts) -> Iterator[Deferred[Any]]:
         """Stores and checkers read the files they were made from, which were checked before."""
-        for part in (parts.psk, parts.crl):
+        for part in (parts.psk, parts.crl, *parts.authenticators):
             reload = getattr(part, "reload", None)
             if reload is None:
                 continue

@@ -12,8 +12,7 @@ from scramp import ScramClient, ScramException
 
 from mqttd.auth.saslprep import saslprep
 from mqttd.auth.scram import METHODS, ScramAuthenticator, ScramCredential
-from mqttd.broker.ports import Authenticated
-from mqttd.identity import ConnectRequest, PeerInfo, Refused
+from mqttd.identity import Authenticated, ConnectRequest, PeerInfo, Refused
 
 REQUEST = ConnectRequest(
     client_id="c",

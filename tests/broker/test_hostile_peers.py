@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from mqttd.broker.message import Message
-from mqttd.broker.ports import Authenticated, EnhancedExchange
-from mqttd.identity import ConnectRequest, Identity, Refused
+from mqttd.broker.ports import EnhancedExchange
+from mqttd.identity import Authenticated, ConnectRequest, Identity, Refused
 from mqttd.packets.acks import Puback
 from mqttd.packets.auth import Auth
 from mqttd.packets.connack import Connack

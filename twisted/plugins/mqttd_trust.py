@@ -1,6 +1,6 @@
-"""The revocation checkers and the store of pre-shared keys that come with mqttd."""
+"""The authenticators, revocation checkers and the store of keys that come with mqttd."""
 
-from mqttd.plugins import PSKStorePlugin, RevocationCheckerPlugin
+from mqttd.plugins import AuthenticatorPlugin, PSKStorePlugin, RevocationCheckerPlugin
 
 crl = RevocationCheckerPlugin(
     "crl",
@@ -16,4 +16,34 @@ file = PSKStorePlugin(
     "file",
     "The file of psk_authentication.init_file.",
     "mqttd.psk.file_store.make",
+)
+http = AuthenticatorPlugin(
+    "password_based:http",
+    "Asks an HTTP server.",
+    "mqttd.auth.http_authenticator.make",
+)
+built_in_database = AuthenticatorPlugin(
+    "password_based:built_in_database",
+    "User names and passwords of a file: mqttd passwd.",
+    "mqttd.auth.password_file.make",
+)
+scram = AuthenticatorPlugin(
+    "scram:built_in_database",
+    "SCRAM (MQTT 5) with the users of a file: mqttd passwd --scram.",
+    "mqttd.auth.scram_file.make",
+)
+certificate = AuthenticatorPlugin(
+    "certificate",
+    "Client certificates by names and fingerprints.",
+    "mqttd.auth.certificate.make",
+)
+psk = AuthenticatorPlugin(
+    "psk",
+    "Pre-shared keys by their identities.",
+    "mqttd.auth.psk.make",
+)
+cred = AuthenticatorPlugin(
+    "cred",
+    "Any checker of twisted.cred.",
+    "mqttd.auth.cred.make",
 )

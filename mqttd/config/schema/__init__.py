@@ -55,7 +55,11 @@ class Configuration:
     log: LogOptions = section(LogOptions, "Where the log goes.")
     sys_topics: SysTopicsOptions = section(SysTopicsOptions, "The broker's own figures.")
     authentication: list[Any] = option(
-        SECTIONS, [], "Authenticators that check every client. Not supported yet."
+        SECTIONS,
+        [],
+        """Authenticators that check every client, in order: one section, or a list of them. The
+        first that lets a client in or refuses it decides; where none does it is refused. Without
+        any, everybody comes in. See :ref:`authenticators`.""",
     )
     authorization: AuthorizationOptions = section(
         AuthorizationOptions, "Who may publish and subscribe where. Not supported yet."

@@ -125,13 +125,13 @@ class ListenerOptions:
     enable_authn: bool | str = option(
         Kind("true, false or quick_deny_anonymous", _parse_enable_authn, lambda _: "true"),
         True,
-        "Whether clients of this listener are authenticated. ``quick_deny_anonymous`` is not "
-        "supported yet.",
+        """Whether clients of this listener are authenticated. ``quick_deny_anonymous``: yes, and
+        who names no user is refused before anybody is asked.""",
     )
     authentication: list[Any] = option(
         SECTIONS,
         [],
-        "Authenticators of this listener, in place of the global ones. Not supported yet.",
+        "Authenticators of this listener, in place of the global ones.",
     )
     tcp_options: TcpOptions = section(TcpOptions, "Socket options.")
     ssl_options: SslOptions | None = section(None, "TLS options; ssl and wss listeners only.")

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mqttd.broker.ports import Authenticated
-from mqttd.identity import ConnectRequest, Identity, Refused
+from mqttd.identity import Authenticated, ConnectRequest, Identity, Refused
 from mqttd.packets.auth import Auth
 from mqttd.packets.connack import Connack
 from mqttd.packets.connect import Connect, ConnectWill

@@ -1,0 +1,58 @@
+"""Looks at what authenticators need, before they are put to use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from mqttd.auth.certificate import CertificateAuthenticator
+from mqttd.auth.cred import CredAuthenticator
+from mqttd.auth.http_plan import prepare
+from mqttd.auth.password_hash import check_hash
+from mqttd.auth.scram import ScramCredential
+from mqttd.auth.user_file import load_users
+from mqttd.config.errors import Finding, error
+from mqttd.config.schema.authentication import (
+    Authenticator,
+    CertificateOptions,
+    CredOptions,
+    PasswordFileOptions,
+    ScramOptions,
+)
+from mqttd.config.schema.authentication_http import HttpAuthenticatorOptions
+from mqttd.outgoing.tls import check_client_tls
+from mqttd.plugins import UnknownPlugin, authenticator
+
+
+def check_authenticators(
+    authenticators: Sequence[Authenticator], base_dir: Path
+) -> Iterator[Finding]:
+    """Everything wrong or risky about those that are enabled, and the files they name."""
+    for each in authenticators:
+        if each.enable:
+            yield from _check(each, base_dir)
+
+
+def _check(each: Authenticator, base_dir: Path) -> Iterator[Finding]:
+    options, path = each.options, each.path
+    try:
+        authenticator(each.name)
+    except UnknownPlugin as problem:
+        yield error(f"{path}.mechanism", str(problem), f"known: {', '.join(problem.known)}")
+        return
+    try:
+        if isinstance(options, HttpAuthenticatorOptions):
+            yield from prepare(options, path)[1]
+            if options.ssl is not None:
+                yield from check_client_tls(options.ssl, f"{path}.ssl", base_dir)
+        elif isinstance(options, PasswordFileOptions):
+            yield from load_users(options.file, base_dir, check_hash, f"{path}.file")[1]
+        elif isinstance(options, ScramOptions):
+            read = ScramCredential.parse
+            yield from load_users(options.file, base_dir, read, f"{path}.file")[1]
+        elif isinstance(options, CertificateOptions):
+            CertificateAuthenticator(options)
+        elif isinstance(options, CredOptions):
+            CredAuthenticator(options)
+    except ValueError as problem:
+        yield error(path, str(problem), "see the settings reference")
