@@ -9,7 +9,8 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-from mqttd.identity import Refused
+from mqttd.auth.acl_claims import access_rules
+from mqttd.identity import AccessRule, Refused
 from mqttd.packets.reason_codes import ReasonCode
 
 BAD_STATUS: Final = "bad-status"
@@ -35,13 +36,13 @@ class BadAnswer(Exception):  # noqa: N818 - names what is wrong
 
 @attrs.frozen
 class Allowed:
-    """The client is let in. ``expires_at``: epoch s; ``rules``: as the server gave them."""
+    """The client is let in. ``expires_at``: epoch s; ``rules``: what it may do."""
 
     is_superuser: bool = False
     attributes: Mapping[str, str] = attrs.field(factory=dict)
     expires_at: int | None = None
     client_id: str | None = None
-    rules: tuple[Any, ...] | None = None
+    rules: tuple[AccessRule, ...] = ()
 
 
 @attrs.frozen
@@ -177,12 +178,13 @@ def _client_id(value: Any) -> str | None:
     return text
 
 
-def _rules(value: Any) -> tuple[Any, ...] | None:
+def _rules(value: Any) -> tuple[AccessRule, ...]:
     if value in _NEITHER:
-        return None
-    if not isinstance(value, list):
-        raise BadAnswer(BAD_CONTENT, "answers with an acl that is no list")
-    return tuple(value)
+        return ()
+    try:
+        return access_rules(value)
+    except ValueError as problem:
+        raise BadAnswer(BAD_CONTENT, f"answers with an acl that {problem}") from None
 
 
 def _is_text(value: Any) -> bool:

@@ -83,7 +83,6 @@ class HTTPAuthenticator:
         self._now = now
         self._complaints = Complaints(reactor)
         self._waiting = 0
-        self._rules_named = False
         breaker = options.circuit_breaker
         self._servers = [
             _Server(
@@ -210,23 +209,13 @@ class HTTPAuthenticator:
             self._complaints.paused(server.name, self._options.circuit_breaker.reset)
 
     def _identity(self, answer: Allowed, request: ConnectRequest) -> Identity:
-        extra: dict[str, Any] = {}
-        if answer.rules is not None:
-            if "acl" in _IDENTITY_FIELDS:
-                extra["acl"] = answer.rules
-            elif not self._rules_named:
-                self._rules_named = True
-                self._log.warn(
-                    "authentication by HTTP: the acl of answers has no effect in this version",
-                    event="http_authentication_acl",
-                )
         return Identity(
             username=request.username,
             client_id=answer.client_id,
             is_superuser=answer.is_superuser,
             attributes=answer.attributes,
             expires_at=answer.expires_at,
-            **extra,
+            rules=answer.rules,
         )
 
 
@@ -239,9 +228,6 @@ def _plain(failure: FetchError) -> FetchError:
             return FetchError(failure.cause, "a rendered address cannot be used")
         case _:
             return failure
-
-
-_IDENTITY_FIELDS: Final = attrs.fields_dict(Identity)
 
 
 def make(

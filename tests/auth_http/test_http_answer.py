@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mqttd.auth.http_answer import Allowed, BadAnswer, Denied, read_answer
-from mqttd.identity import Refused
+from mqttd.identity import AccessRule, Refused
 
 NOW = 1_800_000_000.5
 JSON = "application/json"
@@ -148,12 +148,17 @@ def test_who_is_denied_is_denied_whatever_else_is_said() -> None:
 
 def test_client_id_and_rules() -> None:
     assert answer(clientid_override="c2") == Allowed(client_id="c2")
-    assert answer(acl=[{"permission": "allow"}]) == Allowed(rules=({"permission": "allow"},))
+    rule = {"permission": "deny", "action": "publish", "topic": "a"}
+    deny = AccessRule(allow=False, action="publish", topics=("a",))
+    assert answer(acl=[rule]) == Allowed(rules=(deny,))
+    assert answer(acl=[]) == Allowed()
     for wrong in (5, ["a"], "a\0", "\ud800", "x" * 70_000):
         with pytest.raises(BadAnswer):
             answer(clientid_override=wrong)
     with pytest.raises(BadAnswer):
         answer(acl="allow all")
+    with pytest.raises(BadAnswer, match="acl that rule 2: permission is neither"):
+        answer(acl=[rule, rule | {"permission": "maybe"}])
 
 
 @given(body=st.binary(max_size=60) | st.text(max_size=60).map(str.encode), form=st.booleans())

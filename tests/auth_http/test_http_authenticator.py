@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults, mayb
 from twisted.logger import globalLogPublisher
 
 from mqttd.auth.http_authenticator import BackendFailed
-from mqttd.identity import Identity, Refused
+from mqttd.identity import AccessRule, Identity, Refused
 
 Serve = Callable[..., Any]
 Settle = Callable[..., Any]
@@ -361,15 +361,13 @@ def test_without_a_cache_each_client_is_asked_for(
     assert len(server.root.asked) == 2
 
 
-def test_rules_are_named_once(
-    serve: Serve, authenticator: Make, ask: Make, events: list[dict[str, Any]]
-) -> None:
+def test_rules_come_with_the_identity(serve: Serve, authenticator: Make, ask: Make) -> None:
     server = serve()
-    server.root.answer = {"result": "allow", "acl": []}
+    rule = {"permission": "allow", "action": "publish", "topic": "${clientid}/#"}
+    server.root.answer = {"result": "allow", "acl": [rule]}
     one = authenticator(server.url())
-    ask(one)
-    ask(one)
-    assert [event["event"] for event in events] == ["http_authentication_acl"]
+    topics = ("${clientid}/#",)
+    assert ask(one).rules == (AccessRule(allow=True, action="publish", topics=topics),)
 
 
 def write(folder: Path, name: str, text: str) -> str:
