@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from zope.interface import implementer
 
-from mqttd.auth.patterns import fits
+from mqttd.config.patterns import fits
 from mqttd.config.schema.authentication import CertificateOptions
 from mqttd.identity import ConnectRequest, Identity, Refused
 from mqttd.interfaces import IAuthenticator, PluginContext

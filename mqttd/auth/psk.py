@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zope.interface import implementer
 
-from mqttd.auth.patterns import fits
+from mqttd.config.patterns import fits
 from mqttd.config.schema.authentication import PskAuthenticatorOptions
 from mqttd.identity import ConnectRequest, Identity, Refused
 from mqttd.interfaces import IAuthenticator, PluginContext

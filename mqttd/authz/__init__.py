@@ -1,0 +1,1 @@
+"""Sources of rules about what admitted clients may do."""
