@@ -8,6 +8,7 @@ from pathlib import Path
 from mqttd.auth.certificate import CertificateAuthenticator
 from mqttd.auth.cred import CredAuthenticator
 from mqttd.auth.http_plan import prepare
+from mqttd.auth.jwt_plan import prepare as prepare_jwt
 from mqttd.auth.password_hash import check_hash
 from mqttd.auth.scram import ScramCredential
 from mqttd.auth.user_file import load_users
@@ -20,6 +21,7 @@ from mqttd.config.schema.authentication import (
     ScramOptions,
 )
 from mqttd.config.schema.authentication_http import HttpAuthenticatorOptions
+from mqttd.config.schema.authentication_jwt import JwtOptions
 from mqttd.outgoing.tls import check_client_tls
 from mqttd.plugins import UnknownPlugin, authenticator
 
@@ -45,6 +47,8 @@ def _check(each: Authenticator, base_dir: Path) -> Iterator[Finding]:
             yield from prepare(options, path)[1]
             if options.ssl is not None:
                 yield from check_client_tls(options.ssl, f"{path}.ssl", base_dir)
+        elif isinstance(options, JwtOptions):
+            yield from prepare_jwt(options, path, base_dir)[1]
         elif isinstance(options, PasswordFileOptions):
             yield from load_users(options.file, base_dir, check_hash, f"{path}.file")[1]
         elif isinstance(options, ScramOptions):

@@ -10,13 +10,13 @@ from typing import Any, Final
 import attrs
 
 from mqttd.config.errors import Finding, error
+from mqttd.config.option import key_of
 from mqttd.config.schema.authentication import KINDS, Authenticator, AuthenticatorOptions
 from mqttd.config.structure import structure
 
 _COMMON: Final = frozenset(field.name for field in attrs.fields(AuthenticatorOptions))
 _NOT_HERE: Final = frozenset(
     {
-        "jwt",
         "scram:http",
         "gssapi:kerberos",
         "gssapi",
@@ -97,7 +97,7 @@ def _name(head: AuthenticatorOptions, path: str) -> tuple[str | None, list[Findi
 def _misspelled(rest: Mapping[str, Any], cls: type, path: str) -> list[Finding]:
     """Options that no kind has, as far as what is common to all can tell."""
     findings = []
-    known = [field.name for field in attrs.fields(cls)]
+    known = [key_of(field) for field in attrs.fields(cls)]
     for key in rest:
         if key == "precondition":
             message = "is an option of EMQX's that this version does not support"

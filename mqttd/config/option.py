@@ -97,6 +97,11 @@ def documentation_of(field: attrs.Attribute[Any]) -> Documentation | None:
     return found if isinstance(found, Documentation) else None
 
 
+def key_of(field: attrs.Attribute[Any]) -> str:
+    """The option's name in the file: ``from_`` is ``from``, a word Python keeps for itself."""
+    return field.name.removesuffix("_")
+
+
 def _show_boolean(value: bool) -> str:
     return "true" if value else "false"
 

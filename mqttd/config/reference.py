@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from mqttd.config.option import documentation_of
+from mqttd.config.option import documentation_of, key_of
 from mqttd.config.schema import Configuration, ListenerOptions, Listeners
 from mqttd.config.structure import named_sections, nested_sections
 
@@ -64,7 +64,7 @@ def _section(cls: type, path: str) -> Iterator[str]:
         documentation = documentation_of(field)
         if documentation is None or documentation.kind is None:
             continue
-        name = f"{path}.{field.name}" if path else field.name
+        name = f"{path}.{key_of(field)}" if path else key_of(field)
         if not path:
             yield f"{name}\n{'=' * len(name)}\n"
         if documentation.ignored:

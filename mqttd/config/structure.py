@@ -20,7 +20,7 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from mqttd.config.errors import Finding, InvalidValue, error, warning
 from mqttd.config.known import EMQX_SECTIONS, NOT_HERE
-from mqttd.config.option import SECRET, documentation_of
+from mqttd.config.option import SECRET, documentation_of, key_of
 from mqttd.config.schema import Configuration, ListenerOptions, Listeners
 from mqttd.config.schema.listeners import DEFAULT_BINDS, LISTENER_TYPES, TLS_TYPES, WEBSOCKET_TYPES
 from mqttd.config.types import parse_secret, shown
@@ -74,10 +74,13 @@ def _converter(base_dir: Path) -> cattrs.Converter:
                 overrides[field.name] = override(omit=True)
             elif documentation.kind is SECRET:
                 overrides[field.name] = override(
-                    struct_hook=lambda value, _: parse_secret(value, base_dir)
+                    rename=key_of(field),
+                    struct_hook=lambda value, _: parse_secret(value, base_dir),
                 )
             elif documentation.kind is not None:
-                overrides[field.name] = override(struct_hook=_parser(documentation.kind.parse))
+                overrides[field.name] = override(
+                    rename=key_of(field), struct_hook=_parser(documentation.kind.parse)
+                )
         make: Callable[[Any, Any], Any] = make_dict_structure_fn(
             cls, converter, _cattrs_forbid_extra_keys=True, **overrides
         )
@@ -172,7 +175,7 @@ def _walk(
     elif isinstance(problem, ClassValidationError):
         with_name, without_name = problem.group_exceptions()
         for cause, note in with_name:
-            yield from _walk(cause, cls, (*words, note.name))
+            yield from _walk(cause, cls, (*words, note.name.removesuffix("_")))
         for cause in without_name:
             yield from _walk(cause, cls, words)
     elif isinstance(problem, IterableValidationError):
@@ -215,7 +218,7 @@ def _explain_unknown(key: str, cls: type, words: tuple[str, ...]) -> tuple[str, 
 
 
 def _option_names(cls: type) -> list[str]:
-    return [field.name for field in attrs.fields(cls) if documentation_of(field) is not None]
+    return [key_of(field) for field in attrs.fields(cls) if documentation_of(field) is not None]
 
 
 def _nested_names(cls: type) -> Iterator[str]:
@@ -265,9 +268,9 @@ def _without_effect(values: object, cls: type, path: str) -> Iterator[Finding]:
     prefix = f"{path}." if path else ""
     for field in attrs.fields(cls):
         documentation = documentation_of(field)
-        if documentation is not None and documentation.ignored and field.name in values:
+        if documentation is not None and documentation.ignored and key_of(field) in values:
             message = f"has no effect: {documentation.ignored}"
-            yield warning(prefix + field.name, message, "remove it")
+            yield warning(prefix + key_of(field), message, "remove it")
     for name, inner in nested_sections(cls).items():
         yield from _without_effect(values.get(name), inner, prefix + name)
     for name, inner in named_sections(cls).items():

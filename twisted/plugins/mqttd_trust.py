@@ -32,6 +32,11 @@ scram = AuthenticatorPlugin(
     "SCRAM (MQTT 5) with the users of a file: mqttd passwd --scram.",
     "mqttd.auth.scram_file.make",
 )
+jwt = AuthenticatorPlugin(
+    "jwt",
+    "Signed tokens (JWT), by secret, public key or JWKS.",
+    "mqttd.auth.jwt_authenticator.make",
+)
 certificate = AuthenticatorPlugin(
     "certificate",
     "Client certificates by names and fingerprints.",

@@ -12,6 +12,7 @@ import attrs
 
 from mqttd.config.option import BOOLEAN, PATH, TEXT, TEXT_LIST, Kind, choice, option
 from mqttd.config.schema.authentication_http import HttpAuthenticatorOptions
+from mqttd.config.schema.authentication_jwt import JwtOptions
 
 _ANYTHING = Kind("any", lambda value: value, lambda _: "unset")
 
@@ -23,8 +24,8 @@ class AuthenticatorOptions:
     mechanism: str = option(
         TEXT,
         "password_based",
-        """What proves who a client is: ``password_based``, ``certificate``, ``psk``, ``scram``,
-        ``cred``, or the mechanism of a plugin.""",
+        """What proves who a client is: ``password_based``, ``jwt``, ``certificate``, ``psk``,
+        ``scram``, ``cred``, or the mechanism of a plugin.""",
     )
     backend: str | None = option(
         TEXT,
@@ -133,6 +134,7 @@ KINDS: Final[Mapping[str, type]] = MappingProxyType(
         "password_based:http": HttpAuthenticatorOptions,
         "password_based:built_in_database": PasswordFileOptions,
         "scram:built_in_database": ScramOptions,
+        "jwt": JwtOptions,
         "certificate": CertificateOptions,
         "psk": PskAuthenticatorOptions,
         "cred": CredOptions,
