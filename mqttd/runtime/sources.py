@@ -12,6 +12,7 @@ import attrs
 
 from mqttd.config.load import Loaded
 from mqttd.config.option import PATH, PATH_OR_PEM, documentation_of, is_pem
+from mqttd.config.schema.authentication import Authenticator
 from mqttd.config.schema.listeners import Listeners
 
 _WRITTEN = frozenset(("data_dir", "log.file.path", "control.socket"))
@@ -95,6 +96,14 @@ def _paths(section: Any, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(section, Listeners):
         for listener in section.enabled():
             yield from _paths(listener, listener.path)
+        return
+    if isinstance(section, list):
+        for each in section:
+            yield from _paths(each, path)
+        return
+    if isinstance(section, Authenticator):
+        if section.enable:
+            yield from _paths(section.options, section.path)
         return
     if isinstance(section, dict):
         for name, each in section.items():
