@@ -190,7 +190,7 @@ def admitted(connection: Connection, identity: Identity, data: bytes | None = No
         connection.fail(error)
         return
     connection.broker.engine.claim(
-        connection.client_id,
+        connection.session_key,
         clean_start=connection.clean_start,
         expiry=connection.session_expiry,
         will=connection.will,
@@ -219,10 +219,15 @@ def _settle_identity(connection: Connection, identity: Identity) -> None:
             raise MqttError(f"mountpoint: {error}", ReasonCode.NOT_AUTHORIZED) from None
     else:
         connection.mountpoint = source
+    # [MQTT-3.1.4-3] is about one topic space: with another mountpoint it is another client, or
+    # one tenant could end the sessions of the next. No Client Identifier holds U+0000.
+    connection.session_key = connection.client_id
+    if connection.mountpoint:
+        connection.session_key = f"{connection.mountpoint}\0{connection.client_id}"
     if connection.will is not None:
         message = connection.will.message
         message.topic = mounted(connection.mountpoint, message.topic)
-        message.publisher = connection.client_id
+        message.publisher = connection.session_key
 
 
 def _claimed(connection: Connection, data: bytes | None, state: EngineSession) -> None:

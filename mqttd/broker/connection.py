@@ -99,6 +99,7 @@ class Connection:
         "receiving",
         "session",
         "session_expiry",
+        "session_key",
         "state",
         "trace",
         "username",
@@ -129,6 +130,8 @@ class Connection:
         self.identity = Identity()
         self.session: Session | None = None
         self.session_expiry = 0.0
+        self.session_key = ""
+        """What the engine knows the client by: tenants behind mountpoints share no sessions."""
         self.clean_start = True
         self.bridge = False
         self.will: Will | None = None

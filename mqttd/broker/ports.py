@@ -111,6 +111,8 @@ class EngineSession(Protocol):
     """The right to act for one Client Identifier, until ``SessionSink.lost``."""
 
     client_id: str
+    """The Client Identifier, behind the mountpoint and U+0000 where there is a mountpoint."""
+
     present: bool
     """Whether stored Session State was resumed."""
 

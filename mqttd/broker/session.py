@@ -102,7 +102,7 @@ class Session:
         """Send one message to the client."""
         connection = self._connection
         if self._prefix and not message.topic.startswith(self._mountpoint):
-            # Subscribed to through a listener with another mountpoint: it has no name here.
+            # ``tenant/#`` also matches ``tenant``, which has no name behind ``tenant/``.
             connection.broker.counters.publish_dropped += 1
             if qos:
                 connection.broker.starved.add(self)
@@ -240,9 +240,6 @@ class Session:
             message = flight.message
             if flight.phase is Phase.PUBCOMP or message is None:
                 self._connection.send(encode_ack(PacketType.PUBREL, flight.packet_id, self._level))
-                continue
-            if self._prefix and not message.topic.startswith(self._mountpoint):
-                self._give_up(flight)
                 continue
             head, tail = publish_parts(
                 message,

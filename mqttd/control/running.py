@@ -135,21 +135,23 @@ class RunningControl:
 
     def client(self, client_id: str) -> Row:
         """See Control."""
-        return client_row(self._find(client_id))
+        return client_row(self._find(client_id)[0])
 
     def kick(self, client_id: str) -> None:
         """See Control."""
-        connection = self._find(client_id)
+        found = self._find(client_id)
         self.turn.touch()
-        connection.close(ReasonCode.ADMINISTRATIVE_ACTION, "disconnected by the operator")
+        for connection in found:
+            connection.close(ReasonCode.ADMINISTRATIVE_ACTION, "disconnected by the operator")
 
     def _connected(self) -> Iterable[Connection]:
         return (each for each in self.broker.connections if each.state is State.CONNECTED)
 
-    def _find(self, client_id: str) -> Connection:
-        for connection in self._connected():
-            if connection.client_id == client_id:
-                return connection
+    def _find(self, client_id: str) -> list[Connection]:
+        """The clients called so: one behind each mountpoint at most."""
+        found = [each for each in self._connected() if each.client_id == client_id]
+        if found:
+            return found
         raise ControlError(404, "CLIENTID_NOT_FOUND", "Client ID not found")
 
     # --- the log -----------------------------------------------------------------------------

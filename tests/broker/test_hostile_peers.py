@@ -69,23 +69,49 @@ def test_a_will_whose_topic_is_too_long_with_the_mountpoint_is_refused() -> None
     assert connack.reason_code == ReasonCode.TOPIC_NAME_INVALID
 
 
-@pytest.mark.parametrize("sent_before", [False, True], ids=["queued", "in-flight"])
-def test_a_session_shows_no_topic_of_another_mountpoint(sent_before: bool) -> None:
+def test_a_client_identifier_belongs_to_one_mountpoint() -> None:
+    broker = MemoryBroker()
+    first = resume(broker, "c", "a/")
+    first.subscribe("x", qos=1)
+    others = [resume(broker, "c", mountpoint) for mountpoint in ("", "longer/", "a/c\0")]
+    assert not first.closed
+    for other in others:
+        other.subscribe("x", qos=1)
+        other.take()
+    publisher = broker.connected("publisher")
+    publisher.publish("a/x", b"1", 1)
+    publisher.publish("longer/x", b"2", 1)
+    assert [(each.topic, each.payload) for each in first.take_all(Publish)] == [(b"x", b"1")]
+    assert others[0].take_all(Publish) == []
+    assert [(each.topic, each.payload) for each in others[1].take_all(Publish)] == [(b"x", b"2")]
+    first.drop()
+    publisher.publish("a/x", b"3", 1)
+    again = resume(broker, "c", "a/")
+    assert [each.payload for each in again.take_all(Publish)] == [b"1", b"3"]
+
+
+def test_no_local_holds_behind_a_mountpoint() -> None:
     broker = MemoryBroker()
     client = resume(broker, "c", "a/")
-    client.subscribe("x", qos=1)
-    publisher = broker.connected("publisher")
-    if sent_before:
-        publisher.publish("a/x", b"1", 1)
-        assert client.take_one(Publish).topic == b"x"
-    client.drop()
-    publisher.publish("a/x", b"2", 1)
-    client = resume(broker, "c", "longer/")
-    client.subscribe("y", qos=1)
+    namesake = resume(broker, "c")
+    client.send(Subscribe(1, [SubscribeTopic("x", 0, no_local=True)]))
     client.take()
-    publisher.publish("a/x", b"3", 1)
-    publisher.publish("longer/y", b"4", 1)
-    assert [(each.topic, each.payload) for each in client.take_all(Publish)] == [(b"y", b"4")]
+    client.publish("x", b"mine")
+    namesake.publish("a/x", b"another's")
+    assert [each.payload for each in client.take_all(Publish)] == [b"another's"]
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+def test_the_level_of_a_mountpoint_itself_has_no_name_behind_it(qos: int) -> None:
+    broker = MemoryBroker()
+    client = broker.client(mountpoint="tenant/")
+    client.connect(client_id="c", properties=Properties(receive_maximum=1))
+    client.subscribe("#", qos=1)
+    publisher = broker.connected("publisher")
+    for payload in (b"1", b"2"):
+        publisher.publish("tenant", payload, qos)
+    publisher.publish("tenant/x", b"3", qos)
+    assert [(each.topic, each.payload) for each in client.take_all(Publish)] == [(b"x", b"3")]
 
 
 def test_a_traced_client_gets_its_session_back() -> None:

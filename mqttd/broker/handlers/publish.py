@@ -76,7 +76,7 @@ def handle_publish(connection: Connection, packet: Publish) -> None:
     if connection.mountpoint:
         topic = mounted(connection.mountpoint, topic)
     message = Message(
-        topic, packet.payload, qos, packet.retain, properties, expires_at, connection.client_id
+        topic, packet.payload, qos, packet.retain, properties, expires_at, connection.session_key
     )
     if qos == 0:
         broker.engine.publish(message, broker.now)
