@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mqttd.auth.certificate import CertificateAuthenticator
 from mqttd.auth.cred import CredAuthenticator
-from mqttd.auth.http_plan import prepare
+from mqttd.auth.http_authenticator import check_http_authenticator
 from mqttd.auth.jwt_plan import prepare as prepare_jwt
 from mqttd.auth.password_hash import check_hash
 from mqttd.auth.scram import ScramCredential
@@ -22,7 +22,6 @@ from mqttd.config.schema.authentication import (
 )
 from mqttd.config.schema.authentication_http import HttpAuthenticatorOptions
 from mqttd.config.schema.authentication_jwt import JwtOptions
-from mqttd.outgoing.tls import check_client_tls
 from mqttd.plugins import UnknownPlugin, authenticator
 
 
@@ -44,9 +43,7 @@ def _check(each: Authenticator, base_dir: Path) -> Iterator[Finding]:
         return
     try:
         if isinstance(options, HttpAuthenticatorOptions):
-            yield from prepare(options, path)[1]
-            if options.ssl is not None:
-                yield from check_client_tls(options.ssl, f"{path}.ssl", base_dir)
+            yield from check_http_authenticator(options, path, base_dir)
         elif isinstance(options, JwtOptions):
             yield from prepare_jwt(options, path, base_dir)[1]
         elif isinstance(options, PasswordFileOptions):

@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 import attrs
 
 from mqttd.auth.acl_claims import access_rules
+from mqttd.http_backend.answer import ALLOW, BAD_CONTENT, DENY, BadAnswer, read_said
 from mqttd.identity import AccessRule, Refused
 from mqttd.packets.reason_codes import ReasonCode
 
-BAD_STATUS: Final = "bad-status"
-BAD_CONTENT: Final = "bad-content"
-
-_JSON: Final = "application/json"
-_FORM: Final = "application/x-www-form-urlencoded"
 _MILLISECONDS: Final = 100_000_000_000
 """Seconds from here on (the year 5138) are taken for milliseconds."""
 _LONGEST_TEXT: Final = 65_535
 """Bytes; what MQTT can carry. [MQTT-1.5.4]"""
-_MOST_FIELDS: Final = 1000
-
-
-class BadAnswer(Exception):  # noqa: N818 - names what is wrong
-    """The server failed: ``cause`` is a stable word, ``text`` goes on after its name."""
-
-    def __init__(self, cause: str, text: str) -> None:
-        super().__init__(text)
-        self.cause = cause
-        self.text = text
 
 
 @attrs.frozen
@@ -61,69 +45,10 @@ def read_answer(
     Raises BadAnswer when the server failed, and Refused (0x86) when it lets the client in until
     a moment that makes no sense or is over.
     """
-    if status == 204:
-        return Allowed()
-    if status != 200:
-        raise BadAnswer(BAD_STATUS, f"answers with status {status}")
-    fields, form = _fields(content_type, body)
-    result = fields.get("result", "ignore")
-    match result:
-        case "allow":
-            return _allowed(fields, now, form=form)
-        case "deny":
-            return Denied()
-        case "ignore":
-            return None
-        case _:
-            raise BadAnswer(BAD_CONTENT, "answers with a result that is none")
-
-
-def _fields(content_type: str | None, body: bytes) -> tuple[dict[str, Any], bool]:
-    kind = (content_type or "").partition(";")[0].strip().lower()
-    if kind == _JSON:
-        return _json(body), False
-    if kind == _FORM:
-        return _form(body), True
-    if not kind:
-        raise BadAnswer(BAD_CONTENT, "answers without a content type")
-    shown = kind if kind.isascii() and kind.isprintable() and len(kind) < 60 else "another"
-    raise BadAnswer(BAD_CONTENT, f"answers with content of the type {shown}")
-
-
-def _json(body: bytes) -> dict[str, Any]:
-    try:
-        fields = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise BadAnswer(BAD_CONTENT, "answers with something that is no JSON") from None
-    if not isinstance(fields, dict):
-        raise BadAnswer(BAD_CONTENT, "answers with JSON that is no object")
-    return fields
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """No name twice: which one counts is anybody's guess (RFC 8259 section 4)."""
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError
-    return fields
-
-
-def _no_constant(_: str) -> Any:
-    raise ValueError  # NaN and Infinity are no JSON
-
-
-def _form(body: bytes) -> dict[str, Any]:
-    try:
-        pairs = parse_qsl(
-            body.decode("ascii").strip(),
-            keep_blank_values=True,
-            strict_parsing=bool(body.strip()),
-            errors="strict",
-            max_num_fields=_MOST_FIELDS,
-        )
-        return _unique(pairs)
-    except ValueError:
-        raise BadAnswer(BAD_CONTENT, "answers with something that is no form") from None
+    said = read_said(status, content_type, body)
+    if said.result == ALLOW:
+        return _allowed(said.fields, now, form=said.form)
+    return Denied() if said.result == DENY else None
 
 
 def _allowed(fields: Mapping[str, Any], now: float, *, form: bool) -> Allowed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mqttd.auth.circuit_breaker import CLOSED, HALF_OPEN, OPEN, CircuitBreaker
+from mqttd.http_backend.circuit_breaker import CLOSED, HALF_OPEN, OPEN, CircuitBreaker
 
 
 def opened(failures: int = 2, reset: float = 10.0) -> CircuitBreaker:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mqttd.auth.http_answer import Allowed, BadAnswer, Denied, read_answer
+from mqttd.auth.http_answer import Allowed, Denied, read_answer
+from mqttd.http_backend.answer import BadAnswer
 from mqttd.identity import AccessRule, Refused
 
 NOW = 1_800_000_000.5

@@ -11,7 +11,7 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
 from twisted.logger import globalLogPublisher
 
-from mqttd.auth.http_authenticator import BackendFailed
+from mqttd.http_backend.backend import BackendFailed
 from mqttd.identity import AccessRule, Identity, Refused
 
 Serve = Callable[..., Any]
@@ -27,7 +27,7 @@ def events() -> Iterator[list[dict[str, Any]]]:
     seen: list[dict[str, Any]] = []
 
     def observe(event: Any) -> None:
-        if "mqttd.auth" in str(event.get("log_namespace")):
+        if "mqttd.http_backend" in str(event.get("log_namespace")):
             seen.append(event)
 
     publisher: Any = globalLogPublisher
@@ -136,7 +136,7 @@ def test_failures(
     assert len(server.root.asked) == 2
     (event,) = events  # one line for both
     assert event["log_level"].name == "warn"
-    assert event["event"] == "http_authentication_failed"
+    assert event["event"] == "http_backend_failed"
 
 
 @pytest.mark.parametrize(
@@ -184,9 +184,9 @@ def test_a_server_that_is_back_is_asked_again(
     assert ask(one) == Identity(username="u1")
     assert ask(one) == Identity(username="u1")
     assert [event["event"] for event in events] == [
-        "http_authentication_failed",
-        "http_authentication_paused",
-        "http_authentication_recovered",
+        "http_backend_failed",
+        "http_backend_paused",
+        "http_backend_recovered",
     ]
 
 

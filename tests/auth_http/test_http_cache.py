@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mqttd.auth.http_answer import Allowed, Denied
-from mqttd.auth.http_cache import AnswerCache
+from mqttd.http_backend.cache import AnswerCache
 
 
 def test_an_answer_holds_for_its_time() -> None:
-    cache = AnswerCache(10.0, 5)
+    cache: AnswerCache[Allowed | Denied] = AnswerCache(10.0, 5)
     cache.put(b"a", Allowed(), 100.0)
     cache.put(b"d", Denied(), 100.0)
     assert (cache.get(b"a", 109.9), cache.get(b"d", 109.9)) == (Allowed(), Denied())
@@ -19,20 +19,20 @@ def test_an_answer_holds_for_its_time() -> None:
 
 
 def test_no_answer_holds_past_its_own_end() -> None:
-    cache = AnswerCache(10.0, 5)
-    cache.put(b"a", Allowed(expires_at=103), 100.0)
+    cache: AnswerCache[Allowed | Denied] = AnswerCache(10.0, 5)
+    cache.put(b"a", Allowed(), 100.0, 103)
     assert cache.get(b"a", 102.9) is not None
     assert cache.get(b"a", 103.0) is None
 
 
 def test_a_clock_set_back_makes_no_answer_hold_longer() -> None:
-    cache = AnswerCache(10.0, 5)
+    cache: AnswerCache[Allowed | Denied] = AnswerCache(10.0, 5)
     cache.put(b"a", Allowed(), 1000.0)
     assert cache.get(b"a", 500.0) is None
 
 
 def test_the_one_not_used_for_longest_goes() -> None:
-    cache = AnswerCache(10.0, 2)
+    cache: AnswerCache[Allowed | Denied] = AnswerCache(10.0, 2)
     cache.put(b"a", Allowed(), 0.0)
     cache.put(b"b", Allowed(), 0.0)
     assert cache.get(b"a", 1.0) is not None
@@ -47,6 +47,7 @@ VALUES = st.lists(st.binary(max_size=4), max_size=4)
 
 @given(VALUES, VALUES)
 def test_names_are_equal_only_for_equal_values(one: list[bytes], other: list[bytes]) -> None:
-    cache = AnswerCache(10.0, 2)
+    cache: AnswerCache[Allowed | Denied] = AnswerCache(10.0, 2)
     assert (cache.name(one) == cache.name(other)) == (one == other)
-    assert AnswerCache(10.0, 2).name(one) != cache.name(one)
+    other_cache: AnswerCache[Denied] = AnswerCache(10.0, 2)
+    assert other_cache.name(one) != cache.name(one)

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from mqttd.auth.http_authenticator import make
-from mqttd.auth.http_plan import check_http_authenticator, prepare
+from mqttd.auth.http_authenticator import check_http_authenticator, make
+from mqttd.auth.http_template import CONNECT
 from mqttd.config.errors import ConfigurationErrors
 from mqttd.config.schema.authentication_http import HttpAuthenticatorOptions
 from mqttd.config.structure import structure
+from mqttd.http_backend.plan import prepare
 from mqttd.interfaces import PluginContext
 
 Structured = Callable[..., Any]
@@ -26,7 +27,7 @@ def texts(options: Any) -> list[str]:
 def test_the_usual_question(structured: Structured, request_of: Callable[..., Any]) -> None:
     options = structured({"url": URL})
     assert texts(options) == []
-    plan, _ = prepare(options, "authn")
+    plan, _ = prepare(options, "authn", CONNECT)
     assert plan is not None
     (question,) = plan.questions(request_of())
     assert question.url == URL
@@ -43,7 +44,7 @@ def test_get_puts_the_body_into_the_query(
     structured: Structured, request_of: Callable[..., Any]
 ) -> None:
     options = structured({"url": URL + "?a=${clientid}", "method": "GET"})
-    plan, _ = prepare(options, "authn")
+    plan, _ = prepare(options, "authn", CONNECT)
     assert plan is not None
     (question,) = plan.questions(request_of(password=b"p&1"))
     assert question.url == URL + "?a=c1&username=u1&password=p%261&clientid=c1"
@@ -54,7 +55,7 @@ def test_get_puts_the_body_into_the_query(
 def test_a_form(structured: Structured, request_of: Callable[..., Any]) -> None:
     kind = "application/x-www-form-urlencoded"
     options = structured({"url": URL, "headers": {"Content-Type": kind, "X-Id": "${clientid}"}})
-    plan, _ = prepare(options, "authn")
+    plan, _ = prepare(options, "authn", CONNECT)
     assert plan is not None
     (question,) = plan.questions(request_of())
     assert question.body == b"username=u1&password=p1&clientid=c1"
@@ -93,7 +94,7 @@ def test_a_form(structured: Structured, request_of: Callable[..., Any]) -> None:
             "error: authn.ssl.enable: is false, but the address is an https one",
         ),
         ({"url": URL, "ssl": {"enable": True}}, "warning: authn.ssl: has no effect for 127.0.0.1"),
-        ({"url": "http://a.test/"}, "warning: authn.url: passwords go to a.test in the clear"),
+        ({"url": "http://a.test/"}, "warning: authn.url: questions go to a.test in the clear"),
         (
             {"url": URL, "headers": {"connection": "keep-alive"}},
             "warning: authn.headers.connection: has no effect",

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mqttd.auth.http_template import (
+from mqttd.auth.http_template import CONNECT
+from mqttd.http_backend.template import (
     BadTemplate,
     CannotRender,
     HeaderTemplate,
@@ -56,7 +57,7 @@ def test_placeholders(
         psk_identity=b"key1",
         attributes={"site": "north"},
     )
-    assert parse_template(text).render(request) == expected
+    assert parse_template(text, CONNECT).render(request) == expected
 
 
 def test_what_is_not_known_is_empty(request_of: RequestOf) -> None:
@@ -64,7 +65,7 @@ def test_what_is_not_known_is_empty(request_of: RequestOf) -> None:
     names += ["cert_fingerprint", "sni", "tls_version", "psk_identity", "client_attrs.x"]
     text = "".join(f"${{{name}}}" for name in names)
     request = request_of(username=None, password=None)
-    assert parse_template(text).render(request) == ""
+    assert parse_template(text, CONNECT).render(request) == ""
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_what_is_not_known_is_empty(request_of: RequestOf) -> None:
 )
 def test_a_mistyped_placeholder_is_named(text: str, cure: str) -> None:
     with pytest.raises(BadTemplate) as caught:
-        parse_template(text)
+        parse_template(text, CONNECT)
     assert cure in caught.value.cure
 
 
@@ -106,14 +107,14 @@ def test_a_mistyped_placeholder_is_named(text: str, cure: str) -> None:
 )
 def test_addresses_that_are_refused(text: str, problem: str) -> None:
     with pytest.raises(BadTemplate, match=problem):
-        parse_url(text)
+        parse_url(text, CONNECT)
 
 
 @pytest.mark.parametrize(
     "text", ["http://h", "https://h:8080", "http://h?x=1", "http://[::1]:1/a"]
 )
 def test_addresses_without_placeholders(text: str, request_of: RequestOf) -> None:
-    rendered = parse_url(text).render(request_of())
+    rendered = parse_url(text, CONNECT).render(request_of())
     assert urlsplit(rendered).netloc == urlsplit(text).netloc
     assert urlsplit(rendered).query == urlsplit(text).query
 
@@ -122,7 +123,7 @@ def test_addresses_without_placeholders(text: str, request_of: RequestOf) -> Non
 def test_no_value_leaves_its_place_in_an_address(
     username: str, clientid: str, request_of: RequestOf
 ) -> None:
-    url = parse_url("https://host:8080/a/x${username}/b?c=${clientid}&d=1")
+    url = parse_url("https://host:8080/a/x${username}/b?c=${clientid}&d=1", CONNECT)
     rendered = url.render(request_of(username=username, client_id=clientid))
     parts = urlsplit(rendered)
     assert parts.netloc == "host:8080"
@@ -136,12 +137,14 @@ def test_no_value_leaves_its_place_in_an_address(
 @pytest.mark.parametrize("username", [".", ".."])
 def test_a_value_makes_no_other_path(username: str, request_of: RequestOf) -> None:
     with pytest.raises(CannotRender):
-        parse_url("http://h/users/${username}/login").render(request_of(username=username))
+        parse_url("http://h/users/${username}/login", CONNECT).render(
+            request_of(username=username)
+        )
 
 
 def test_an_address_without_end_is_refused(request_of: RequestOf) -> None:
     with pytest.raises(CannotRender):
-        parse_url("http://h/?${username}").render(request_of(username="\u20ac" * 3000))
+        parse_url("http://h/?${username}", CONNECT).render(request_of(username="\u20ac" * 3000))
 
 
 @given(values=st.tuples(ANY, ANY, ANY))
@@ -149,6 +152,7 @@ def test_json_holds_values_as_texts(values: tuple[str, str, str], request_of: Re
     username, password, clientid = values
     body = parse_body(
         {"u": "${username}", "in": {"p": ["${password}", 1, True, None]}, "c": "<${clientid}>"},
+        CONNECT,
         form=False,
     )
     request = request_of(username=username, password=password.encode(), client_id=clientid)
@@ -164,7 +168,7 @@ def test_a_form_holds_values_as_values(
     username: str, password: str, request_of: RequestOf
 ) -> None:
     content = {"u": "${username}", "p&q": "a&b=${password}", "n": 5, "t": True, "e": None}
-    form = parse_body(content, form=True).form(
+    form = parse_body(content, CONNECT, form=True).form(
         request_of(username=username, password=password.encode())
     )
     assert parse_qsl(form, keep_blank_values=True) == [
@@ -178,14 +182,14 @@ def test_a_form_holds_values_as_values(
 
 def test_a_form_holds_no_sections() -> None:
     with pytest.raises(BadTemplate, match="a form cannot hold"):
-        parse_body({"a": {"b": "c"}}, form=True)
+        parse_body({"a": {"b": "c"}}, CONNECT, form=True)
     with pytest.raises(BadTemplate, match="in the name"):
-        parse_body({"${username}": "c"}, form=False)
+        parse_body({"${username}": "c"}, CONNECT, form=False)
 
 
 @given(username=st.text(st.characters(codec="utf-8"), max_size=20))
 def test_a_header_is_one_header_or_none(username: str, request_of: RequestOf) -> None:
-    header = HeaderTemplate("x-user", parse_template("${username}"))
+    header = HeaderTemplate("x-user", parse_template("${username}", CONNECT))
     try:
         name, value = header.render(request_of(username=username))
     except CannotRender:
@@ -198,7 +202,7 @@ def test_a_header_is_one_header_or_none(username: str, request_of: RequestOf) ->
     "username", ["a\r\nb: c", "a\nb", "a\0b", "a\tb", "a\x7f", " admin", "admin ", "x" * 9000]
 )
 def test_values_that_no_header_can_hold(username: str, request_of: RequestOf) -> None:
-    header = HeaderTemplate("x-user", parse_template("${username}"))
+    header = HeaderTemplate("x-user", parse_template("${username}", CONNECT))
     with pytest.raises(CannotRender) as caught:
         header.render(request_of(username=username))
     assert "admin" not in str(caught.value)
@@ -207,18 +211,18 @@ def test_values_that_no_header_can_hold(username: str, request_of: RequestOf) ->
 def test_a_password_that_is_no_text(request_of: RequestOf) -> None:
     request = request_of(password=b"\xff\x00secret")
     with pytest.raises(CannotRender) as caught:
-        parse_template("${password}").render(request)
+        parse_template("${password}", CONNECT).render(request)
     assert str(caught.value) == "the password is not UTF-8 text"
-    assert parse_template("${username}").render(request) == "u1"
+    assert parse_template("${username}", CONNECT).render(request) == "u1"
 
 
 def test_half_of_a_pair_is_no_text(request_of: RequestOf) -> None:
     request = request_of(username="\ud800")
     for render in (
-        lambda: parse_url("http://h/${username}").render(request),
-        lambda: parse_body({"a": "${username}"}, form=False).json(request),
-        lambda: parse_body({"a": "${username}"}, form=True).form(request),
-        lambda: HeaderTemplate("x", parse_template("${username}")).render(request),
+        lambda: parse_url("http://h/${username}", CONNECT).render(request),
+        lambda: parse_body({"a": "${username}"}, CONNECT, form=False).json(request),
+        lambda: parse_body({"a": "${username}"}, CONNECT, form=True).form(request),
+        lambda: HeaderTemplate("x", parse_template("${username}", CONNECT)).render(request),
     ):
         with pytest.raises(CannotRender):
             render()

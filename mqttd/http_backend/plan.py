@@ -10,10 +10,13 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from mqttd.auth.http_template import (
+from mqttd.config.errors import Finding, by_severity, error, warning
+from mqttd.config.schema.http_backend import HttpBackendOptions
+from mqttd.http_backend.template import (
     BadTemplate,
     BodyTemplate,
     HeaderTemplate,
+    Placeholders,
     UrlTemplate,
     names_in,
     once_only,
@@ -21,9 +24,6 @@ from mqttd.auth.http_template import (
     parse_template,
     parse_url,
 )
-from mqttd.config.errors import Finding, by_severity, error, warning
-from mqttd.config.schema.authentication_http import HttpAuthenticatorOptions
-from mqttd.identity import ConnectRequest
 from mqttd.outgoing.tls import check_client_tls, server_name
 
 _JSON: Final = "application/json"
@@ -41,7 +41,7 @@ _TOKEN: Final = frozenset(
 
 @attrs.frozen
 class Question:
-    """One question to one server, rendered for a client; it holds secrets."""
+    """One question to one server, rendered for a request; it holds secrets."""
 
     url: str = attrs.field(repr=False)
     headers: tuple[tuple[str, str], ...] = attrs.field(repr=False)
@@ -58,7 +58,7 @@ class Question:
 
 @attrs.frozen
 class Plan:
-    """How clients are asked for; everything parsed."""
+    """How servers are asked; everything parsed."""
 
     urls: tuple[UrlTemplate, ...]
     method: str
@@ -66,8 +66,8 @@ class Plan:
     body: BodyTemplate
     form: bool
 
-    def questions(self, request: ConnectRequest) -> list[Question]:
-        """What each server is asked about a client. Raises CannotRender."""
+    def questions(self, request: Any) -> list[Question]:
+        """What each server is asked about a request. Raises CannotRender."""
         headers = tuple(header.render(request) for header in self.headers)
         if self.method == "GET":
             query = self.body.form(request)
@@ -76,14 +76,16 @@ class Plan:
         return [Question(url.render(request), headers, body) for url in self.urls]
 
 
-def prepare(options: HttpAuthenticatorOptions, path: str) -> tuple[Plan | None, list[Finding]]:
+def prepare(
+    options: HttpBackendOptions, path: str, placeholders: Placeholders
+) -> tuple[Plan | None, list[Finding]]:
     """The plan and every finding about the options; no plan when one is an error."""
     found: list[Finding] = []
-    urls = _urls(options, path, found)
-    headers, form = _headers(options, path, found)
+    urls = _urls(options, path, placeholders, found)
+    headers, form = _headers(options, path, placeholders, found)
     body = None
     try:
-        body = parse_body(options.body, form=form or options.method == "get")
+        body = parse_body(options.body, placeholders, form=form or options.method == "get")
     except BadTemplate as problem:
         found.append(error(f"{path}.body", problem.problem, problem.cure))
     _check_tls(options, urls, path, found)
@@ -97,17 +99,19 @@ def prepare(options: HttpAuthenticatorOptions, path: str) -> tuple[Plan | None, 
     return plan, by_severity(found)
 
 
-def check_http_authenticator(
-    options: HttpAuthenticatorOptions, path: str, base_dir: str | Path
+def check(
+    options: HttpBackendOptions, path: str, placeholders: Placeholders, base_dir: str | Path
 ) -> list[Finding]:
     """Everything wrong or risky in the options and the files they name, errors first."""
-    found = prepare(options, path)[1]
+    found = prepare(options, path, placeholders)[1]
     if options.ssl is not None and options.ssl.enable:
         found += check_client_tls(options.ssl, f"{path}.ssl", base_dir)
     return by_severity(found)
 
 
-def _urls(options: HttpAuthenticatorOptions, path: str, found: list[Finding]) -> list[UrlTemplate]:
+def _urls(
+    options: HttpBackendOptions, path: str, placeholders: Placeholders, found: list[Finding]
+) -> list[UrlTemplate]:
     parsed = []
     if options.url is None and not options.urls:
         found.append(error(f"{path}.url", "is not set", "write http://HOST/PATH or https://..."))
@@ -116,7 +120,7 @@ def _urls(options: HttpAuthenticatorOptions, path: str, found: list[Finding]) ->
     for number, text in enumerate(options.servers):
         place = f"{path}.url" if options.url is not None and number == 0 else f"{path}.urls"
         try:
-            url = parse_url(text)
+            url = parse_url(text, placeholders)
             _check_origin(url.origin)
         except BadTemplate as problem:
             found.append(error(place, problem.problem, problem.cure))
@@ -137,7 +141,7 @@ def _check_origin(origin: str) -> None:
 
 
 def _headers(
-    options: HttpAuthenticatorOptions, path: str, found: list[Finding]
+    options: HttpBackendOptions, path: str, placeholders: Placeholders, found: list[Finding]
 ) -> tuple[list[HeaderTemplate], bool]:
     """The headers with the usual ones before them, and whether the body is a form."""
     post = options.method == "post"
@@ -149,7 +153,7 @@ def _headers(
     for name, text in texts.items():
         place = f"{path}.headers.{name}"
         try:
-            value = parse_template(text)
+            value = parse_template(text, placeholders)
         except BadTemplate as problem:
             found.append(error(place, problem.problem, problem.cure))
             continue
@@ -191,7 +195,7 @@ def _given(
 
 
 def _check_tls(
-    options: HttpAuthenticatorOptions, urls: list[UrlTemplate], path: str, found: list[Finding]
+    options: HttpBackendOptions, urls: list[UrlTemplate], path: str, found: list[Finding]
 ) -> None:
     ssl: Any = options.ssl
     secure = [url for url in urls if url.secure]
@@ -216,7 +220,7 @@ def _check_tls(
     found += [
         warning(
             place,
-            f"passwords go to {url.server} in the clear, and anybody in between can let anyone in",
+            f"questions go to {url.server} in the clear, and anybody in between can answer them",
             "use https",
         )
         for url in plain

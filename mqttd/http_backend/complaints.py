@@ -19,14 +19,15 @@ class _Said:
 
 
 class Complaints:
-    """Warnings about the servers of one authenticator.
+    """Warnings about the servers that are asked for one purpose, ``subject``.
 
     Bounded by the number of servers and causes, which are the operator's and ours.
     """
 
-    _log = Logger(namespace="mqttd.auth.http_authenticator")
+    _log = Logger()
 
-    def __init__(self, clock: Any) -> None:
+    def __init__(self, subject: str, clock: Any) -> None:
+        self._subject = subject
         self._clock = clock
         self._said: dict[tuple[str, str], _Said] = {}
 
@@ -40,8 +41,9 @@ class Complaints:
         before = said.since if said is not None else 0
         self._said[server, cause] = _Said(now)
         self._log.warn(
-            "authentication by HTTP: {problem}{before}",
-            event="http_authentication_failed",
+            "{subject} by HTTP: {problem}{before}",
+            event="http_backend_failed",
+            subject=self._subject,
             server=server,
             cause=cause,
             problem=text,
@@ -51,8 +53,9 @@ class Complaints:
     def paused(self, server: str, seconds: float) -> None:
         """The server is left alone from now on."""
         self._log.warn(
-            "authentication by HTTP: {server} is left alone for {seconds:g} s",
-            event="http_authentication_paused",
+            "{subject} by HTTP: {server} is left alone for {seconds:g} s",
+            event="http_backend_paused",
+            subject=self._subject,
             server=server,
             seconds=seconds,
         )
@@ -62,7 +65,8 @@ class Complaints:
         for key in [key for key in self._said if key[0] == server]:
             del self._said[key]
         self._log.info(
-            "authentication by HTTP: {server} answers again",
-            event="http_authentication_recovered",
+            "{subject} by HTTP: {server} answers again",
+            event="http_backend_recovered",
+            subject=self._subject,
             server=server,
         )

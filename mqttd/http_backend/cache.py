@@ -6,22 +6,22 @@ import hashlib
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import attrs
 
-from mqttd.auth.http_answer import Allowed, Denied
-
 _KEY: Final = 32
+
+Answer = TypeVar("Answer")
 
 
 @attrs.frozen
-class _Kept:
-    answer: Allowed | Denied
+class _Kept(Generic[Answer]):
+    answer: Answer
     until: float
 
 
-class AnswerCache:
+class AnswerCache(Generic[Answer]):
     """At most ``max_size`` answers, each for ``ttl`` seconds; the least lately used goes first.
 
     Times given are epoch seconds, since answers end by them as well.
@@ -30,7 +30,7 @@ class AnswerCache:
     def __init__(self, ttl: float, max_size: int) -> None:
         self._ttl = ttl
         self._max_size = max_size
-        self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
+        self._kept: OrderedDict[bytes, _Kept[Answer]] = OrderedDict()
         self._secret = secrets.token_bytes(_KEY)
 
     def __len__(self) -> int:
@@ -49,7 +49,7 @@ class AnswerCache:
             digest.update(value)
         return digest.digest()
 
-    def get(self, name: bytes, now: float) -> Allowed | Denied | None:
+    def get(self, name: bytes, now: float) -> Answer | None:
         """The answer, or None when there is none that still holds."""
         kept = self._kept.get(name)
         if kept is None:
@@ -61,11 +61,11 @@ class AnswerCache:
         self._kept.move_to_end(name)
         return kept.answer
 
-    def put(self, name: bytes, answer: Allowed | Denied, now: float) -> None:
-        """Remember an answer."""
+    def put(self, name: bytes, answer: Answer, now: float, ends: float | None = None) -> None:
+        """Remember an answer, not past ``ends``."""
         until = now + self._ttl
-        if isinstance(answer, Allowed) and answer.expires_at is not None:
-            until = min(until, answer.expires_at)
+        if ends is not None:
+            until = min(until, ends)
         self._kept[name] = _Kept(answer, until)
         self._kept.move_to_end(name)
         if len(self._kept) > self._max_size:

@@ -1,0 +1,1 @@
+"""Asks HTTP servers of the operator about clients: for authentication and for authorization."""
