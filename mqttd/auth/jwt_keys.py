@@ -200,7 +200,7 @@ def _jwk(jwk: Any) -> VerificationKey | None:
     key = _public_key(_load_jwk({"kty": kind, **given}), key_id)
     only = jwk.get("alg")
     if only is not None:
-        if only not in key.algorithms:
+        if not isinstance(only, str) or only not in key.algorithms:
             raise UnusableKey("has an alg that does not fit its kind")
         key = attrs.evolve(key, algorithms=frozenset({only}))
     return key
