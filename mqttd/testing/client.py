@@ -1,34 +1,11 @@
-"""A whole broker in memory, with a clock that stands still, for tests of broker and plugins.
-
-.. code-block:: python
-
-    broker = MemoryBroker(max_inflight=5)
-    subscriber = broker.connected("subscriber")
-    subscriber.subscribe("greetings/#", qos=1)
-    broker.connected("publisher").publish("greetings/world", b"hello")
-    assert subscriber.take_one(Publish).payload == b"hello"
-    broker.advance(60)
-
-Nothing here opens a socket, starts a thread or sleeps. Every call ends one turn of the broker:
-when it returns, everything that follows from it has happened.
-"""
+"""The client's end of a broker in memory: packets in, packets out, nothing in between."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from random import Random
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import attrs
-
-from mqttd.broker.broker import Broker
 from mqttd.broker.connection import Connection
-from mqttd.broker.limits import Limits
-from mqttd.broker.ports import Admission, EnhancedAuthenticator
-from mqttd.engine.memory import MemoryEngine
-from mqttd.engine.options import EngineOptions
-from mqttd.identity import ConnectRequest, Identity, PeerInfo, Refused
 from mqttd.packets.connack import Connack
 from mqttd.packets.connect import Connect
 from mqttd.packets.decode import Packet, decode
@@ -43,13 +20,12 @@ from mqttd.packets.types import PacketType
 from mqttd.packets.unsuback import Unsuback
 from mqttd.packets.unsubscribe import Unsubscribe
 
+if TYPE_CHECKING:
+    from mqttd.testing.broker import MemoryBroker
+
 P = TypeVar("P")
 
 _LARGEST_PACKET = 268_435_460
-_STEPS = 100
-
-SOMEBODY = PeerInfo(listener="memory:default", peer=("192.0.2.1", 1024))
-"""A client without a certificate, at an address for documentation."""
 
 
 def _decode(first_byte: int, body: bytes, level: int) -> Packet:
@@ -88,96 +64,6 @@ class MemoryOutlet:
     def resume(self) -> None:
         """The broker reads again."""
         self.paused = False
-
-
-class AdmitAll:
-    """Admits every client under the User Name it gave."""
-
-    def admit(self, request: ConnectRequest, done: Callable[[Identity | Refused], None]) -> None:
-        """Say yes at once."""
-        done(Identity(username=request.username))
-
-
-class MemoryBroker:
-    """A broker with the memory engine. ``options`` are the names of the ``mqtt {}`` options.
-
-    ``now`` is the broker's time in seconds. ``core`` and ``engine`` are the parts that run;
-    ``admission`` and ``enhanced`` decide who is admitted (everybody, by default). Choices of the
-    broker that are random in production repeat from run to run.
-    """
-
-    def __init__(
-        self,
-        *,
-        admission: Admission | None = None,
-        enhanced: Mapping[str, EnhancedAuthenticator] | None = None,
-        **options: Any,
-    ) -> None:
-        self.now = 1_000.0
-        known = set(attrs.fields_dict(Limits))
-        for_limits = {name: value for name, value in options.items() if name in known}
-        engine_names = set(attrs.fields_dict(EngineOptions))
-        for_engine = {name: value for name, value in options.items() if name in engine_names}
-        unknown = set(options) - known - engine_names
-        if unknown:
-            raise TypeError(f"no such option: {', '.join(sorted(unknown))}")
-        self.engine = MemoryEngine(EngineOptions(**for_engine))
-        self.core = Broker(
-            self.engine,
-            Limits(**for_limits),
-            admission or AdmitAll(),
-            enhanced=enhanced,
-            rng=Random(0),  # noqa: S311 - the same choices in every run
-        )
-        self.clients: list[MemoryClient] = []
-        self._made = 0
-
-    def client(
-        self,
-        level: int = 5,
-        *,
-        peer: PeerInfo = SOMEBODY,
-        mountpoint: str | Callable[[str | None, str], str] = "",
-    ) -> MemoryClient:
-        """A new Network Connection that speaks MQTT 3.1 (3), 3.1.1 (4) or 5; nothing is sent.
-
-        ``peer`` is who the broker takes it for, ``mountpoint`` that of the listener it came to.
-        """
-        self._made += 1
-        connect = partial(self.core.connect, peer=peer, now=self.now, mountpoint=mountpoint)
-        client = MemoryClient(self, level, self._made, connect)
-        self.clients.append(client)
-        return client
-
-    def connected(self, client_id: str, level: int = 5, **fields: Any) -> MemoryClient:
-        """A client whose CONNECT was accepted. ``fields`` are those of ``Connect``."""
-        client = self.client(level)
-        connack = client.connect(client_id=client_id, **fields)
-        assert connack.reason_code == 0, f"refused: {connack!r}"
-        return client
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass. The broker sweeps once a second, or a hundred times when that is less."""
-        step = max(1.0, seconds / _STEPS)
-        end = self.now + seconds
-        while self.now < end:
-            self.now = min(end, self.now + step)
-            self.sweep()
-
-    def sweep(self) -> None:
-        """Let the broker look at every deadline."""
-        while self.core.sweep(self.now):
-            pass
-        self.turn()
-
-    def turn(self) -> None:
-        """End a turn: complete what was begun, and report closed connections to the broker."""
-        again = True
-        while again:
-            self.core.commit(self.now)
-            again = False
-            for client in list(self.clients):
-                again = client.end_turn() or again
 
 
 class MemoryClient:
@@ -293,10 +179,17 @@ class MemoryClient:
 
         What follows CONNACK, such as the messages of a resumed session, is left to be taken.
         """
-        fields.setdefault("client_id", f"client-{self.number}")
-        self.send(Connect(level=self.level, **fields))
+        self.send_connect(**fields)
         self.connack = self._answer(Connack)
         return self.connack
+
+    def send_connect(self, **fields: Any) -> None:
+        """Send CONNECT without waiting for the answer: an authenticator may take its time.
+
+        CONNACK is taken as other packets are, after ``advance`` or ``turn`` of the broker.
+        """
+        fields.setdefault("client_id", f"client-{self.number}")
+        self.send(Connect(level=self.level, **fields))
 
     def disconnect(self, reason_code: int = 0, properties: Properties | None = None) -> None:
         """Send DISCONNECT and close the Network Connection."""

@@ -1,0 +1,138 @@
+"""A whole broker in memory, with a clock that stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from random import Random
+from typing import Any
+
+import attrs
+from twisted.internet.task import Clock
+
+from mqttd.auth.chain import AuthenticatorChain, Link
+from mqttd.broker.broker import Broker
+from mqttd.broker.limits import Limits
+from mqttd.broker.ports import Admission, EnhancedAuthenticator
+from mqttd.engine.memory import MemoryEngine
+from mqttd.engine.options import EngineOptions
+from mqttd.identity import ConnectRequest, Identity, PeerInfo, Refused
+from mqttd.interfaces import IAuthenticator
+from mqttd.testing.client import MemoryClient
+from mqttd.testing.requests import SOMEBODY
+
+_STEPS = 100
+
+
+class AdmitAll:
+    """Admits every client under the User Name it gave."""
+
+    def admit(self, request: ConnectRequest, done: Callable[[Identity | Refused], None]) -> None:
+        """Say yes at once."""
+        done(Identity(username=request.username))
+
+
+class MemoryBroker:
+    """A broker with the memory engine. ``options`` are the names of the ``mqtt {}`` options.
+
+    ``authenticators`` are asked in order, as those of the configuration, and their ``methods`` are
+    offered for enhanced authentication; without any, everybody comes in. ``admission`` and
+    ``enhanced`` are the broker's own ports instead, for tests of the broker.
+
+    ``clock`` is a :class:`twisted.internet.task.Clock`, for plugins that want a reactor to call
+    them later; ``now`` is its time in seconds, and counts as the time of day too. ``core`` and
+    ``engine`` are the parts that run. Choices of the broker that are random in production repeat
+    from run to run.
+    """
+
+    def __init__(
+        self,
+        *,
+        authenticators: Sequence[IAuthenticator] = (),
+        admission: Admission | None = None,
+        enhanced: Mapping[str, EnhancedAuthenticator] | None = None,
+        **options: Any,
+    ) -> None:
+        self.clock = Clock()
+        self.clock.rightNow = 1_000.0
+        known = set(attrs.fields_dict(Limits))
+        for_limits = {name: value for name, value in options.items() if name in known}
+        engine_names = set(attrs.fields_dict(EngineOptions))
+        for_engine = {name: value for name, value in options.items() if name in engine_names}
+        unknown = set(options) - known - engine_names
+        if unknown:
+            raise TypeError(f"no such option: {', '.join(sorted(unknown))}")
+        if authenticators:
+            if admission is not None or enhanced is not None:
+                raise TypeError("authenticators take the place of admission and enhanced")
+            links = [Link(type(each).__name__, each) for each in authenticators]
+            admission = AuthenticatorChain(links, self.clock, now=self.clock.seconds)
+        self.engine = MemoryEngine(EngineOptions(**for_engine))
+        self.core = Broker(
+            self.engine,
+            Limits(**for_limits),
+            admission or AdmitAll(),
+            enhanced=enhanced,
+            rng=Random(0),  # noqa: S311 - the same choices in every run
+        )
+        self.clients: list[MemoryClient] = []
+        self._made = 0
+
+    @property
+    def now(self) -> float:
+        """The broker's time in seconds."""
+        return self.clock.rightNow
+
+    def client(
+        self,
+        level: int = 5,
+        *,
+        peer: PeerInfo = SOMEBODY,
+        mountpoint: str | Callable[[str | None, str], str] = "",
+    ) -> MemoryClient:
+        """A new Network Connection that speaks MQTT 3.1 (3), 3.1.1 (4) or 5; nothing is sent.
+
+        ``peer`` is who the broker takes it for, ``mountpoint`` that of the listener it came to.
+        """
+        self._made += 1
+        connect = partial(self.core.connect, peer=peer, now=self.now, mountpoint=mountpoint)
+        client = MemoryClient(self, level, self._made, connect)
+        self.clients.append(client)
+        return client
+
+    def connected(
+        self, client_id: str, level: int = 5, *, peer: PeerInfo = SOMEBODY, **fields: Any
+    ) -> MemoryClient:
+        """A client whose CONNECT was accepted. ``fields`` are those of ``Connect``."""
+        client = self.client(level, peer=peer)
+        connack = client.connect(client_id=client_id, **fields)
+        assert connack.reason_code == 0, f"refused: {connack!r}"
+        return client
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass. The broker sweeps once a second, or a hundred times when that is less."""
+        step = max(1.0, seconds / _STEPS)
+        end = self.now + seconds
+        while self.now < end:
+            then = min(end, self.now + step)
+            self.clock.advance(then - self.now)
+            self.clock.rightNow = then  # sums of fractions would drift
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Let the broker look at every deadline."""
+        while self.core.sweep(self.now):
+            pass
+        self.turn()
+
+    def turn(self) -> None:
+        """End a turn: complete what was begun, and report closed connections to the broker.
+
+        To be called after an answer was given from outside of the broker: a Deferred that fired.
+        """
+        again = True
+        while again:
+            self.core.commit(self.now)
+            again = False
+            for client in list(self.clients):
+                again = client.end_turn() or again
