@@ -86,13 +86,18 @@ def attribute(request: AccessRequest, name: str) -> str | None:
     return request.identity.attributes.get(name)
 
 
+def attribute_name(name: str) -> bool:
+    """Whether an attribute can be called so."""
+    return bool(name) and _NAME.issuperset(name)
+
+
 def value_of(name: str) -> Value:
     """What reads the placeholder of this name, one of the client's. Raises BadPlaceholder."""
     if name in CLIENT:
         return CLIENT[name]
     if name.startswith(_ATTRIBUTE):
         key = name.removeprefix(_ATTRIBUTE)
-        if key and _NAME.issuperset(key):
+        if attribute_name(key):
             return lambda request: attribute(request, key)
         raise BadPlaceholder(f"${{{name[:60]}}} names no attribute", "write ${client_attrs.NAME}")
     near = difflib.get_close_matches(name.strip().lower(), PLACEHOLDERS, n=1, cutoff=0.5)

@@ -1,0 +1,171 @@
+"""Rules in their order: the first that fits decides, found without looking at all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
+from typing import Final
+
+import attrs
+
+from mqttd.authz.filters import Levels
+from mqttd.authz.topic_pattern import Asked, TopicPattern, asked_of
+from mqttd.authz.who import EVERYBODY, Who
+from mqttd.identity import PUBLISH, SUBSCRIBE, AccessRequest
+
+ALL: Final = "all"
+ACTIONS: Final = (PUBLISH, SUBSCRIBE, ALL)
+
+
+@attrs.frozen
+class Rule:
+    """One rule. ``number`` counts from 1, ``line`` is where a file has it (0: not from a file).
+
+    ``qos`` and ``retain`` None: any; ``retain`` only concerns publishing.
+    """
+
+    number: int
+    allow: bool
+    action: str
+    topics: tuple[TopicPattern, ...]
+    who: Who = EVERYBODY
+    qos: frozenset[int] | None = None
+    retain: bool | None = None
+    line: int = 0
+
+    def fits_request(self, request: AccessRequest) -> bool:
+        """Whether it is about this client and this kind of request, whatever the topic."""
+        if self.qos is not None and request.qos not in self.qos:
+            return False
+        if (
+            self.retain is not None
+            and request.action == PUBLISH
+            and request.retain is not self.retain
+        ):
+            return False
+        return self.who.fits(request)
+
+    @property
+    def text(self) -> str:
+        """The rule in words, for ``mqttd acl explain`` and the log."""
+        words = ["allow" if self.allow else "deny", self.who.text, self.action]
+        if self.qos is not None:
+            words.append("qos " + ",".join(str(each) for each in sorted(self.qos)))
+        if self.retain is not None:
+            words.append("retained" if self.retain else "not retained")
+        shown = [pattern.text for pattern in self.topics[:3]]
+        more = len(self.topics) - len(shown)
+        topics = ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+        return f"{' '.join(word for word in words if word)}: {topics}"
+
+
+@attrs.frozen
+class Decision:
+    """What a rule decided: ``topic`` is the one of its topics that fitted."""
+
+    rule: Rule
+    topic: str
+
+    @property
+    def allow(self) -> bool:
+        """Whether the rule allows."""
+        return self.rule.allow
+
+
+_Entry = tuple[int, Rule, TopicPattern]
+
+
+class RuleSet:
+    """Rules ready to be asked. Takes time by the rules that could fit, not by all there are.
+
+    Rules that name users or Client Identifiers in full are found by them, and each topic by the
+    levels before its first wildcard or placeholder.
+    """
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.rules: Sequence[Rule] = tuple(rules)
+        self._actions = {PUBLISH: _Index(), SUBSCRIBE: _Index()}
+        for rule in self.rules:
+            for action, index in self._actions.items():
+                if rule.action in (action, ALL):
+                    index.add(rule)
+
+    def __len__(self) -> int:
+        return len(self.rules)
+
+    def decide(self, request: AccessRequest) -> Decision | None:
+        """The first rule that fits, or None."""
+        index = self._actions.get(request.action)
+        if index is None:
+            return None
+        asked = asked_of(request)
+        last: Rule | None = None
+        right = False
+        for _, rule, pattern in index.candidates(asked):
+            if rule is not last:
+                last, right = rule, rule.fits_request(request)
+            if right and pattern.fits(asked, allow=rule.allow):
+                return Decision(rule, pattern.text)
+        return None
+
+
+class _Index:
+    """The rules of one action: by user, by Client Identifier, and those for others."""
+
+    def __init__(self) -> None:
+        self.general = _Bucket()
+        self.by_user: dict[str, _Bucket] = {}
+        self.by_client: dict[str, _Bucket] = {}
+
+    def add(self, rule: Rule) -> None:
+        who = rule.who
+        if who.usernames is not None:
+            buckets = [self.by_user.setdefault(name, _Bucket()) for name in who.usernames]
+        elif who.client_ids is not None:
+            buckets = [self.by_client.setdefault(name, _Bucket()) for name in who.client_ids]
+        else:
+            buckets = [self.general]
+        for bucket in buckets:
+            for pattern in rule.topics:
+                bucket.add((rule.number, rule, pattern))
+
+    def candidates(self, asked: Asked) -> list[_Entry]:
+        request = asked.request
+        found: list[_Entry] = []
+        self.general.collect(asked, found)
+        if request.username is not None and (bucket := self.by_user.get(request.username)):
+            bucket.collect(asked, found)
+        if bucket := self.by_client.get(request.client_id):
+            bucket.collect(asked, found)
+        if len(found) > 1:
+            found.sort(key=itemgetter(0))
+        return found
+
+
+class _Bucket:
+    """Topics of rules by the text they begin with."""
+
+    __slots__ = ("denies", "depth", "prefixes")
+
+    def __init__(self) -> None:
+        self.prefixes: dict[Levels, list[_Entry]] = {}
+        self.depth = 0
+        self.denies: list[_Entry] = []
+
+    def add(self, entry: _Entry) -> None:
+        prefix = entry[2].prefix
+        self.prefixes.setdefault(prefix, []).append(entry)
+        self.depth = max(self.depth, len(prefix))
+        if not entry[1].allow:
+            self.denies.append(entry)
+
+    def collect(self, asked: Asked, found: list[_Entry]) -> None:
+        """Add what could fit. Below the first wildcard of an asked filter any rule that denies
+        may be touched; one that allows must begin as the filter does."""
+        raw = asked.raw
+        for length in range(min(len(raw), self.depth) + 1):
+            entries = self.prefixes.get(raw[:length])
+            if entries is not None:
+                found += entries
+        if asked.wildcard:
+            found += self.denies
