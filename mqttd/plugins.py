@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 from twisted.plugin import IPlugin, getPlugins
@@ -13,6 +13,8 @@ from zope.interface import implementer
 from mqttd.interfaces import (
     IAuthenticator,
     IAuthenticatorPlugin,
+    IAuthorizer,
+    IAuthorizerPlugin,
     IPSKStore,
     IPSKStorePlugin,
     IRevocationChecker,
@@ -55,6 +57,16 @@ class AuthenticatorPlugin(_Target):
         return made
 
 
+@implementer(IPlugin, IAuthorizerPlugin)
+class AuthorizerPlugin(_Target):
+    """Declares a source of rules by the dotted name of what makes it."""
+
+    def make(self, options: Any, context: PluginContext) -> IAuthorizer:
+        """See IAuthorizerPlugin."""
+        made: IAuthorizer = super().make(options, context)
+        return made
+
+
 @implementer(IPlugin, IRevocationCheckerPlugin)
 class RevocationCheckerPlugin(_Target):
     """Declares a revocation checker by the dotted name of what makes it."""
@@ -81,6 +93,12 @@ def authenticator(name: str) -> IAuthenticatorPlugin:
     return plugin
 
 
+def authorizer(name: str) -> IAuthorizerPlugin:
+    """The declared source of rules. Raises UnknownPlugin."""
+    plugin: IAuthorizerPlugin = _named(IAuthorizerPlugin, "authorizer", name)
+    return plugin
+
+
 def revocation_checker(name: str) -> IRevocationCheckerPlugin:
     """The declared revocation checker. Raises UnknownPlugin."""
     plugin: IRevocationCheckerPlugin = _named(IRevocationCheckerPlugin, "revocation checker", name)
@@ -103,20 +121,39 @@ def _name(plugin: Any) -> Any:
     return getattr(plugin, "name", None)
 
 
+@attrs.frozen
+class Kind:
+    """One kind of plugin: a word for it, a title, what names it in the configuration."""
+
+    word: str
+    title: str
+    option: str
+    interface: Any
+
+
+KINDS: Final = (
+    Kind("authenticator", "Authenticators", "authentication", IAuthenticatorPlugin),
+    Kind("authorizer", "Authorizers", "authorization.sources", IAuthorizerPlugin),
+    Kind("psk-store", "Stores of pre-shared keys", "psk_authentication.store", IPSKStorePlugin),
+    Kind(
+        "revocation-checker",
+        "Revocation checkers",
+        "ssl_options.enable_crl_check, .ocsp_client and .revocation_checkers",
+        IRevocationCheckerPlugin,
+    ),
+)
+"""Every kind of plugin."""
+
+
 def describe() -> str:
     """The kinds of plugins and what is installed of each, for people."""
     lines = []
-    for interface, title, option in (
-        (IAuthenticatorPlugin, "Authenticators", "authentication"),
-        (IPSKStorePlugin, "Stores of pre-shared keys", "psk_authentication.store"),
-        (
-            IRevocationCheckerPlugin,
-            "Revocation checkers",
-            "ssl_options.enable_crl_check, .ocsp_client and .revocation_checkers",
-        ),
-    ):
-        lines.append(f"{title} ({option}):")
-        lines += [f"  {each.name:<12} {_description(each)}" for each in installed(interface)]
+    for kind in KINDS:
+        lines.append(f"{kind.title} ({kind.option}):")
+        plugins = installed(kind.interface)
+        lines += [f"  {each.name:<12} {_description(each)}" for each in plugins]
+        if not plugins:
+            lines.append("  none is installed")
     return "\n".join(lines)
 
 

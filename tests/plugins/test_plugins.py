@@ -118,7 +118,8 @@ def test_a_strangers_plugins(stranger: Path, context: PluginContext) -> None:
 
 def test_what_is_installed(stranger: Path) -> None:
     lines = describe().splitlines()
-    assert lines[0] == "Stores of pre-shared keys (psk_authentication.store):"
+    assert "Stores of pre-shared keys (psk_authentication.store):" in lines
+    assert "Authorizers (authorization.sources):" in lines
     assert "  stranger     Keys of a stranger." in lines
     assert "  mood         By mood." in lines
     names = [plugin.name for plugin in installed(IPSKStorePlugin)]
