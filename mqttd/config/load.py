@@ -10,6 +10,7 @@ import attrs
 
 from mqttd.config import hocon
 from mqttd.config.authentication import structure_authentication
+from mqttd.config.authorization import structure_sources
 from mqttd.config.environment import apply_environment
 from mqttd.config.errors import ConfigurationErrors, Finding, by_severity
 from mqttd.config.legacy import convert
@@ -83,7 +84,7 @@ def _finish(
     findings += apply_environment(os.environ if environ is None else environ, values, origins)
     configuration, found = structure(values, Configuration, directory)
     findings += found
-    configuration, found = _with_authenticators(configuration, directory)
+    configuration, found = _with_plugins(configuration, directory)
     findings += found
     misfits = {_section(finding.path) for finding in found if finding.severity == "error"}
     # a rule between options says nothing where one of them was misread
@@ -112,10 +113,11 @@ def _secret_files(value: object) -> Iterator[str]:
         yield value.removeprefix("file://")
 
 
-def _with_authenticators(
+def _with_plugins(
     configuration: Configuration, base_dir: Path
 ) -> tuple[Configuration, list[Finding]]:
-    """``authentication``, of the broker and of its listeners, as options instead of sections."""
+    """``authentication``, of the broker and of its listeners, and the sources of
+    ``authorization`` as options instead of sections."""
     made, findings = structure_authentication(
         configuration.authentication, base_dir, "authentication"
     )
@@ -127,9 +129,16 @@ def _with_authenticators(
         findings += found
         named = listeners.setdefault(listener.type, {})
         named[listener.name] = attrs.evolve(listener, authentication=own)
+    authorization = configuration.authorization
+    sources, found = structure_sources(authorization.sources, base_dir, "authorization.sources")
     return (
-        attrs.evolve(configuration, authentication=made, listeners=Listeners(**listeners)),
-        findings,
+        attrs.evolve(
+            configuration,
+            authentication=made,
+            authorization=attrs.evolve(authorization, sources=sources),
+            listeners=Listeners(**listeners),
+        ),
+        [*findings, *found],
     )
 
 

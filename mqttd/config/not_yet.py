@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from mqttd.config.errors import Finding, error
 from mqttd.config.schema import Configuration, MqttOptions, SslOptions
@@ -12,33 +12,15 @@ _REMOVE = "remove it, or wait for the version that supports it"
 
 def refuse_not_yet(configuration: Configuration) -> list[Finding]:
     """An error for each option in use that a later version will support."""
-    findings = [*_sections(configuration), *_mqtt(configuration.mqtt)]
+    findings = [*_mqtt(configuration.mqtt)]
     for listener in configuration.listeners:
         if listener.ssl_options is not None:
             findings += _ssl_options(listener.ssl_options, f"{listener.path}.ssl_options")
     return findings
 
 
-def any_enabled(sections: Sequence[object]) -> bool:
-    """Whether any of the raw sections is in use; where ``enable`` is not written it is true."""
-    return any(
-        not isinstance(section, dict)
-        or str(section.get("enable", "true")).lower() not in {"false", "off"}
-        for section in sections
-    )
-
-
 def _not_yet(path: str, what: str, cure: str = _REMOVE) -> Finding:
     return error(path, f"{what} is not supported yet by this version", cure)
-
-
-def _sections(configuration: Configuration) -> Iterator[Finding]:
-    authorization = configuration.authorization
-    if any_enabled(authorization.sources):
-        cure = "set enable = false in each source, or remove them"
-        yield _not_yet("authorization.sources", "authorization", cure)
-    if authorization.no_match == "deny":
-        yield _not_yet("authorization.no_match", "no_match = deny", "remove it")
 
 
 def _mqtt(mqtt: MqttOptions) -> Iterator[Finding]:

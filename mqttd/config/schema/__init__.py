@@ -9,9 +9,9 @@ from typing import Any
 import attrs
 
 from mqttd.config.option import PATH, SECTIONS, duration, option, section
+from mqttd.config.schema.authorization import AuthorizationOptions
 from mqttd.config.schema.client_tls import ClientTLSOptions
 from mqttd.config.schema.control import ControlOptions
-from mqttd.config.schema.future import AuthorizationOptions
 from mqttd.config.schema.listeners import ListenerOptions, Listeners
 from mqttd.config.schema.log import ConsoleLog, FileLog, LogOptions
 from mqttd.config.schema.mqtt import MqttOptions
@@ -62,7 +62,7 @@ class Configuration:
         any, everybody comes in. See :ref:`authenticators`.""",
     )
     authorization: AuthorizationOptions = section(
-        AuthorizationOptions, "Who may publish and subscribe where. Not supported yet."
+        AuthorizationOptions, "Who may publish and subscribe where."
     )
     psk_authentication: PskAuthenticationOptions = section(
         PskAuthenticationOptions, "Pre-shared keys."
