@@ -1,6 +1,11 @@
-"""The authenticators, revocation checkers and the store of keys that come with mqttd."""
+"""The authenticators, sources of rules, revocation checkers and the store of keys that come with mqttd."""
 
-from mqttd.plugins import AuthenticatorPlugin, PSKStorePlugin, RevocationCheckerPlugin
+from mqttd.plugins import (
+    AuthenticatorPlugin,
+    AuthorizerPlugin,
+    PSKStorePlugin,
+    RevocationCheckerPlugin,
+)
 
 crl = RevocationCheckerPlugin(
     "crl",
@@ -51,4 +56,24 @@ cred = AuthenticatorPlugin(
     "cred",
     "Any checker of twisted.cred.",
     "mqttd.auth.cred.make",
+)
+http_rules = AuthorizerPlugin(
+    "http",
+    "Asks an HTTP server.",
+    "mqttd.authz.http_authorizer.make",
+)
+acl_file = AuthorizerPlugin(
+    "file",
+    "Rules of a file, or of the configuration itself.",
+    "mqttd.authz.rule_file.make",
+)
+acl_mosquitto = AuthorizerPlugin(
+    "mosquitto",
+    "Rules in the format of mosquitto's acl_file.",
+    "mqttd.authz.mosquitto_acl.make",
+)
+acl_http = AuthorizerPlugin(
+    "http",
+    "Asks an HTTP server.",
+    "mqttd.authz.http_authorizer.make",
 )
