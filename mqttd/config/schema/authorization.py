@@ -20,6 +20,7 @@ from mqttd.config.option import (
     option,
     section,
 )
+from mqttd.config.schema.authorization_http import HttpSourceOptions
 from mqttd.config.schema.authorization_sources import MosquittoAclOptions, RuleFileOptions
 
 
@@ -93,6 +94,7 @@ KINDS: Final[Mapping[str, type]] = MappingProxyType(
     {
         "file": RuleFileOptions,
         "mosquitto": MosquittoAclOptions,
+        "http": HttpSourceOptions,
     }
 )
 """The options of each kind of source, by the name of its plugin."""
