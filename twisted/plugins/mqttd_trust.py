@@ -1,4 +1,4 @@
-"""The authenticators, sources of rules, revocation checkers and the store of keys that come with mqttd."""
+"""The plugins that come with mqttd."""
 
 from mqttd.plugins import (
     AuthenticatorPlugin,
@@ -71,9 +71,4 @@ acl_mosquitto = AuthorizerPlugin(
     "mosquitto",
     "Rules in the format of mosquitto's acl_file.",
     "mqttd.authz.mosquitto_acl.make",
-)
-acl_http = AuthorizerPlugin(
-    "http",
-    "Asks an HTTP server.",
-    "mqttd.authz.http_authorizer.make",
 )
