@@ -57,11 +57,6 @@ cred = AuthenticatorPlugin(
     "Any checker of twisted.cred.",
     "mqttd.auth.cred.make",
 )
-http_rules = AuthorizerPlugin(
-    "http",
-    "Asks an HTTP server.",
-    "mqttd.authz.http_authorizer.make",
-)
 acl_file = AuthorizerPlugin(
     "file",
     "Rules of a file, or of the configuration itself.",
