@@ -6,7 +6,7 @@ from typing import Final
 
 import attrs
 
-from mqttd.authz.filters import Levels, covers, levels_of, overlaps, unrolled
+from mqttd.authz.filters import Levels, covers, overlaps, unrolled
 from mqttd.authz.placeholders import (
     BadPlaceholder,
     Template,
@@ -139,4 +139,12 @@ def at_most(pattern: TopicPattern) -> Levels:
     return unrolled(tuple(part if isinstance(part, str) else "+" for part in pattern.parts))
 
 
-__all__ = ["Asked", "TopicPattern", "asked_of", "at_most", "levels_of", "parse_topic"]
+def everything(text: str) -> tuple[TopicPattern, ...]:
+    """Patterns that together fit each topic, also those that begin with ``$``; ``text`` is what
+    the rule says."""
+    outside = Template(("$", lambda request: request.topic.partition("/")[0][1:] or None))
+    wide = ("+", "#")
+    return (
+        TopicPattern(text, False, wide, wide, ()),
+        TopicPattern(text, False, None, (outside, "#"), ()),
+    )
