@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -57,7 +58,12 @@ class Attempt:
         return self.reused and self.connection is not None and not self.connection.received
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:  # noqa: N802
-        """See IAgentEndpointFactory. Raises FetchError for a host that is none."""
+        """See IAgentEndpointFactory."""
+        counted: IStreamClientEndpoint = _Counted(lambda: self._endpoint(uri), self)
+        return counted
+
+    def _endpoint(self, uri: URI) -> Any:
+        """Where a new connection goes to. Raises FetchError for a host that is none."""
         host = uri.host.decode("ascii")
         endpoint: Any = HostnameEndpoint(
             self._reactor, host.strip("[]"), uri.port, timeout=self._connect_timeout
@@ -68,8 +74,7 @@ class Attempt:
             except ValueError:
                 raise FetchError(BAD_URL, f"{host[:200]} is no host name") from None
             endpoint = wrapClientTLS(self._creator, endpoint)
-        counted: IStreamClientEndpoint = _Counted(endpoint, self)
-        return counted
+        return endpoint
 
     @property
     def verify_error(self) -> int:
@@ -97,17 +102,23 @@ class Pool(HTTPConnectionPool):
 
 @implementer(IStreamClientEndpoint)
 class _Counted:
-    """An endpoint whose connections end when too much comes."""
+    """An endpoint whose connections end when too much comes; made when a connection is needed."""
 
-    def __init__(self, endpoint: Any, attempt: Attempt) -> None:
+    def __init__(self, endpoint: Callable[[], Any], attempt: Attempt) -> None:
         self._endpoint = endpoint
         self.attempt = attempt
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:  # noqa: N803
         """See IStreamClientEndpoint."""
         self.attempt.reused = False
-        connected: Deferred[Any] = self._endpoint.connect(_CountingFactory(protocolFactory))
-        return connected.addCallback(lambda protocol: protocol.wrappedProtocol)
+        connected: Deferred[Any] = self._endpoint().connect(_CountingFactory(protocolFactory))
+        return connected.addCallbacks(lambda protocol: protocol.wrappedProtocol, _no_name)
+
+
+def _no_name(failure: Failure) -> None:
+    """By the rules of IDNA, which Twisted says with a ValueError."""
+    failure.trap(ValueError)
+    raise FetchError(BAD_URL, f"the address cannot be used: {failure.getErrorMessage()}") from None
 
 
 class _Counting(ProtocolWrapper):

@@ -160,7 +160,10 @@ class HttpBackendOptions:
         "Longest time for an answer's body once its head is there. Unset: ``request_timeout``.",
     )
     pool_size: int = option(
-        integer(1, 10000), 8, "Most questions at a time to one server; others wait their turn."
+        integer(1, 10000),
+        32,
+        """Most questions at a time to one server, each on a connection of its own; others wait
+        their turn.""",
     )
     max_body: int = option(size(1, 16 << 20), 64 << 10, "Largest body of an answer.")
     enable_pipelining: Any = option(
