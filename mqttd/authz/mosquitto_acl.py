@@ -140,8 +140,8 @@ def load_acl(
         return [], b"", [error(where, problem.message, problem.cure)]
     file = str(resolve(options.path, base_dir))
     rules, bad = parse_acl(data)
-    for number, problem, cure in bad[:_NAMED]:
-        found = attrs.evolve(error(where, problem, cure), origin=f"{file}:{number}")
+    for number, wrong, cure in bad[:_NAMED]:
+        found = attrs.evolve(error(where, wrong, cure), origin=f"{file}:{number}")
         findings.append(found)
     if len(bad) > _NAMED:
         findings.append(error(where, f"{file}: {len(bad) - _NAMED} more bad lines"))
