@@ -16,6 +16,7 @@ from jwt.algorithms import get_default_algorithms
 from OpenSSL import SSL
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.logger import globalLogPublisher
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 from zope.interface import implementer
@@ -154,6 +155,16 @@ def local(options_of: Callable[..., JwtOptions], tmp_path: Path) -> Callable[...
         return JWTAuthenticator(options, plan, None, tmp_path, now=lambda: NOW)
 
     return make
+
+
+@pytest.fixture
+def lines() -> Iterator[list[Any]]:
+    """Everything that was logged."""
+    seen: list[Any] = []
+    observer: Any = seen.append
+    globalLogPublisher.addObserver(observer)
+    yield seen
+    globalLogPublisher.removeObserver(observer)
 
 
 class Root(Resource):
