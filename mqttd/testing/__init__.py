@@ -13,6 +13,9 @@ Nothing here opens a socket, starts a thread or sleeps. Every call ends one turn
 when it returns, everything that follows from it has happened.
 """
 
+from mqttd.testing.answers import answer_of
+from mqttd.testing.authentication import assert_authenticator, assert_enhanced_authenticator
+from mqttd.testing.authorization import assert_authorizer
 from mqttd.testing.broker import AdmitAll, MemoryBroker
 from mqttd.testing.client import MemoryClient, MemoryOutlet
 from mqttd.testing.requests import (
@@ -24,6 +27,7 @@ from mqttd.testing.requests import (
     peer_info,
     plugin_context,
 )
+from mqttd.testing.trust import assert_psk_store, assert_revocation_checker
 
 __all__ = [
     "SOMEBODY",
@@ -32,6 +36,12 @@ __all__ = [
     "MemoryClient",
     "MemoryOutlet",
     "access_request",
+    "answer_of",
+    "assert_authenticator",
+    "assert_authorizer",
+    "assert_enhanced_authenticator",
+    "assert_psk_store",
+    "assert_revocation_checker",
     "certificate_chain",
     "connect_request",
     "peer_certificate",

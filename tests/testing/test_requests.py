@@ -1,0 +1,140 @@
+"""Requests for tests of plugins, and the broker in memory with a plugin's authenticators."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import pytest
+from cryptography import x509
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from zope.interface import implementer
+
+from mqttd.auth.chain import TIME_LIMIT
+from mqttd.identity import ConnectRequest, Identity, Refused
+from mqttd.interfaces import IAuthenticator
+from mqttd.packets.connack import Connack
+from mqttd.testing import (
+    AdmitAll,
+    MemoryBroker,
+    access_request,
+    certificate_chain,
+    connect_request,
+    peer_certificate,
+    peer_info,
+)
+
+
+def test_requests_are_plain_where_nothing_is_said() -> None:
+    request = connect_request()
+    assert (request.username, request.password, request.level) == (None, None, 5)
+    assert request.peer.certificate is None
+    request = connect_request("ann", "secret", level=4, attributes={"tenant": "acme"})
+    assert (request.username, request.password, request.level) == ("ann", b"secret", 4)
+    assert request.attributes == {"tenant": "acme"}
+    asked = access_request("subscribe", "a/#", username="ann", qos=1)
+    assert (asked.action, asked.topic, asked.qos) == ("subscribe", "a/#", 1)
+    assert asked.identity == Identity("ann")
+
+
+def test_what_a_client_proved() -> None:
+    request = connect_request(certificate=peer_certificate("dev1"), psk_identity=b"dev1")
+    assert request.peer.certificate is not None
+    assert request.peer.certificate.common_name == "dev1"
+    assert (request.peer.psk_identity, request.peer.tls_version) == (b"dev1", "TLSv1.3")
+    peer = peer_info(listener="ssl:a", address=("2001:db8::1", 2), sni="mqtt.test")
+    assert connect_request(peer=peer).peer.peer == ("2001:db8::1", 2)
+    with pytest.raises(TypeError, match="peer_info"):
+        connect_request(peer=peer, psk_identity=b"dev1")
+
+
+def test_certificates_are_real() -> None:
+    begin = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    leaf, issuer = certificate_chain(
+        "dev1", organization="Acme", serial=7, dns=["dev1.test"], begin=begin, days=2
+    )
+    leaf.verify_directly_issued_by(issuer)
+    issuer.verify_directly_issued_by(issuer)
+    assert leaf.subject.rfc4514_string() == "CN=dev1,O=Acme"
+    assert (leaf.serial_number, leaf.not_valid_after_utc.day) == (7, 3)
+    values = peer_certificate("dev1", emails=["a@test"], uris=["urn:dev1"], authority="CA")
+    assert x509.load_der_x509_certificate(values.der).subject.rfc4514_string() == "CN=dev1"
+    assert (values.issuer, values.san_email, values.san_uri) == (
+        "CN=CA",
+        ("a@test",),
+        ("urn:dev1",),
+    )
+
+
+@implementer(IAuthenticator)
+class Answers:
+    """Answers with what ``answer`` gives."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def authenticate(self, request: ConnectRequest) -> Any:
+        return self._answer(request)
+
+
+def refuse(request: ConnectRequest) -> Identity:
+    raise Refused(0x86)
+
+
+def only_ann(request: ConnectRequest) -> Identity | None:
+    return Identity("ann") if request.username == "ann" else None
+
+
+def test_authenticators_are_asked_in_order() -> None:
+    broker = MemoryBroker(authenticators=[Answers(only_ann), Answers(refuse)])
+    broker.connected("a", username="ann")
+    assert broker.client(5).connect(username="bob").reason_code == 0x86
+    assert broker.client(4).connect(username="bob").reason_code == 4
+    device = peer_info(certificate=peer_certificate("ann"))
+    by_name = Answers(lambda request: Identity(request.peer.certificate.common_name))
+    client = MemoryBroker(authenticators=[by_name]).connected("a", peer=device)
+    assert client.connection.username == "ann"
+
+
+def test_answers_may_come_later() -> None:
+    waiting: list[Deferred[Identity]] = []
+
+    def ask(request: ConnectRequest) -> Deferred[Identity]:
+        waiting.append(Deferred())
+        return waiting[-1]
+
+    broker = MemoryBroker(authenticators=[Answers(ask)])
+    client = broker.client()
+    client.send_connect(username="ann")
+    assert client.take() == []
+    waiting[0].callback(Identity("ann"))
+    broker.turn()
+    assert client.take_one(Connack).reason_code == 0
+
+
+def test_time_passes_for_plugins_too() -> None:
+    async def ask(request: ConnectRequest) -> Identity:
+        await deferLater(broker.clock, 3, lambda: None)
+        return Identity(expires_at=broker.now + 10)
+
+    broker = MemoryBroker(authenticators=[Answers(ask)])
+    client = broker.client()
+    client.send_connect()
+    broker.advance(2)
+    assert client.take() == []
+    broker.advance(1)
+    assert client.take_one(Connack).reason_code == 0
+
+
+def test_an_answer_that_never_comes() -> None:
+    broker = MemoryBroker(authenticators=[Answers(lambda request: Deferred())], idle_timeout=90)
+    client = broker.client()
+    client.send_connect()
+    broker.advance(TIME_LIMIT + 1)
+    assert client.take_one(Connack).reason_code == 0x88
+
+
+def test_one_way_to_admit() -> None:
+    with pytest.raises(TypeError, match="take the place"):
+        MemoryBroker(authenticators=[Answers(refuse)], admission=AdmitAll())
