@@ -84,8 +84,9 @@ def _finish(
     findings += apply_environment(os.environ if environ is None else environ, values, origins)
     configuration, found = structure(values, Configuration, directory)
     findings += found
-    configuration, found = _with_plugins(configuration, directory)
-    findings += found
+    configuration, found_within = _with_plugins(configuration, directory)
+    found += found_within
+    findings += found_within
     misfits = {_section(finding.path) for finding in found if finding.severity == "error"}
     # a rule between options says nothing where one of them was misread
     findings += [

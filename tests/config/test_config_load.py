@@ -222,7 +222,7 @@ def test_every_error_is_found_in_one_run(errors: Errors) -> None:
         mqtt.exclusive_subscription = true
         log.console = on
         log.file.level = loud
-        authorization.no_match = deny
+        authorization { no_match = deny, sources = [{ typ = file }] }
         """
     )
     assert set(found) == {
@@ -245,7 +245,7 @@ def test_every_error_is_found_in_one_run(errors: Errors) -> None:
         "mqtt.exclusive_subscription",
         "log.console",
         "log.file.level",
-        "authorization.no_match",
+        "authorization.sources.type",
     }
     assert found["listeners.ssl.default.bind"].origin == "mqttd.conf:3"
     assert found["mqtt.foo"].origin == "mqttd.conf:15"
@@ -330,7 +330,7 @@ def test_a_secret_is_in_no_finding_and_no_repr(tmp_path: Path) -> None:
     text = """
     listeners.ssl.a.ssl_options { password = "hunter2", keyfile = ${key}, depth = x }
     key = "-----BEGIN PRIVATE KEY----- hunter2"
-    authentication = [{ password = hunter2, enable = false }]
+    authentication = [{ mechanism = theirs, password = hunter2, enable = false }]
     """
     with pytest.raises(ConfigurationErrors) as caught:
         load_text(text)

@@ -144,16 +144,10 @@ def test_two_listeners_on_one_port(
 @pytest.mark.parametrize(
     ("text", "path"),
     [
-        ('authentication { backend = http, url = "http://x" }', "authentication"),
-        ("authentication = [{ enable = false }, { backend = x }]", "authentication"),
-        ("authorization.sources = [{ type = file }]", "authorization.sources"),
-        ("authorization.no_match = deny", "authorization.no_match"),
         ("mqtt.exclusive_subscription = true", "mqtt.exclusive_subscription"),
         ("mqtt.upgrade_qos = true", "mqtt.upgrade_qos"),
         ("mqtt.mqueue_priorities { a = 1 }", "mqtt.mqueue_priorities"),
         ("mqtt.client_attrs_init = [{ a = 1 }]", "mqtt.client_attrs_init"),
-        ("listeners.ssl.a.authentication = [{ x = 1 }]", "listeners.ssl.a.authentication"),
-        ("listeners.ssl.a.enable_authn = quick_deny_anonymous", "listeners.ssl.a.enable_authn"),
         (f"{SSL}.managed_certs {{ bundle_name = x }}", f"{SSL}.managed_certs"),
     ],
 )
@@ -178,6 +172,7 @@ def test_not_supported_yet(errors: Errors, text: str, path: str) -> None:
         f'{SSL}.ciphers = "PSK-AES256-GCM-SHA384,ECDHE-RSA-AES128-GCM-SHA256"',
         "crl_cache { refresh_interval = 15m, http_timeout = 15s, capacity = 100 }",
         "listeners.ssl.a { authentication = [], enable_authn = true }",
+        "listeners.ssl.a.enable_authn = quick_deny_anonymous",
     ],
 )
 def test_what_is_switched_off_is_fine(load: Load, text: str) -> None:

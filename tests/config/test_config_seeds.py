@@ -89,13 +89,15 @@ def test_trust_snippets_are_read_as_they_stand(start: str, word: str) -> None:
 
 
 @needs_seeds
-def test_authentication_is_refused_by_name_and_nothing_else() -> None:
+def test_authentication_is_read_as_it_stands() -> None:
     blocks = [block for block in _blocks_with("authentication") if "backend" in block]
     assert blocks
     for block in blocks:
-        found = _errors(block)
-        assert set(found) == {"authentication"}
-        assert "not supported yet by this version" in found["authentication"].message
+        (authenticator,) = load_text(block).configuration.authentication
+        assert authenticator.name == "password_based:http"
+        assert authenticator.path == "authentication"
+        assert authenticator.options.url
+        assert authenticator.options.method == "post"
 
 
 @needs_seeds
@@ -153,22 +155,16 @@ def test_the_same_forms_without_the_documents(load: Load) -> None:
     assert listener.ssl_options.requires_peer_cert
 
 
-@pytest.mark.parametrize(
-    ("more", "path"),
-    [
-        (
-            """
-            authentication {
-              url = "https://127.0.0.1:8080"
-              backend = "http"
-              ssl { enable = true, verify = verify_peer }
-            }
-            """,
-            "authentication",
-        ),
-    ],
-)
-def test_later_features_without_the_documents(more: str, path: str) -> None:
-    found = _errors(OWN + more)
-    assert set(found) == {path}
-    assert "not supported yet by this version" in found[path].message
+AUTHENTICATION = """
+authentication {
+  url = "https://127.0.0.1:8080"
+  backend = "http"
+  ssl { enable = true, verify = verify_peer }
+}
+"""
+
+
+def test_authentication_without_the_documents(load: Load) -> None:
+    (authenticator,) = load(OWN + AUTHENTICATION).configuration.authentication
+    assert authenticator.name == "password_based:http"
+    assert authenticator.options.ssl.verify == "verify_peer"
