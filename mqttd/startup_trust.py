@@ -9,6 +9,7 @@ from typing import Any
 from cryptography import x509
 
 from mqttd.auth.check import check_authenticators
+from mqttd.authz.check import check_sources
 from mqttd.config.errors import Finding, error
 from mqttd.config.load import Loaded
 from mqttd.config.schema.tls import OcspOptions, SslOptions
@@ -54,6 +55,7 @@ def check_common_trust(loaded: Loaded) -> Iterator[Finding]:
     yield from check_authenticators(configuration.authentication, loaded.base_dir)
     for listener in configuration.listeners.enabled():
         yield from check_authenticators(listener.authentication, loaded.base_dir)
+    yield from check_sources(configuration.authorization.sources, loaded.base_dir)
     crl_cache = configuration.crl_cache
     if any(
         listener.ssl_options is not None and listener.ssl_options.enable_crl_check

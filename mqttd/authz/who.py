@@ -61,7 +61,7 @@ def text_condition(name: str, patterns: list[str]) -> Who:
 
     def condition(request: AccessRequest) -> bool:
         value = read(request)
-        return value is not None and any(fits(pattern, value) for pattern in patterns)
+        return bool(value) and any(fits(pattern, value or "") for pattern in patterns)
 
     return Who(condition, shown)
 
@@ -71,7 +71,7 @@ def attribute_condition(name: str, patterns: list[str]) -> Who:
 
     def condition(request: AccessRequest) -> bool:
         value = attribute(request, name)
-        return value is not None and any(fits(pattern, value) for pattern in patterns)
+        return bool(value) and any(fits(pattern, value or "") for pattern in patterns)
 
     return Who(condition, f"client_attrs.{name} {_listed(patterns)}")
 
@@ -119,7 +119,8 @@ def serial_condition(serials: frozenset[int]) -> Who:
 
     def condition(request: AccessRequest) -> bool:
         certificate = request.peer.certificate
-        return certificate is not None and certificate.serial in serials
+        # 0 stands for a serial number that cannot be read
+        return certificate is not None and 0 != certificate.serial in serials
 
     return Who(condition, f"cert_serial {_listed(f'{each:x}' for each in sorted(serials))}")
 
