@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from mqttd.log.tokens import without_token
 from mqttd.packets.acks import Ack
 from mqttd.packets.auth import Auth
 from mqttd.packets.connack import Connack
@@ -61,7 +62,8 @@ def _connect(packet: Connect) -> Iterable[str]:
     yield f"ProtoVsn={packet.level}"
     yield f"CleanStart={_boolean(packet.clean_start)}"
     yield f"KeepAlive={packet.keep_alive}"
-    yield f"Username={_UNDEFINED if packet.username is None else _clip(packet.username)}"
+    username = without_token(packet.username)
+    yield f"Username={_UNDEFINED if username is None else _clip(username)}"
     yield f"Password={_UNDEFINED if packet.password is None else '******'}"
     if packet.will is not None:
         will = packet.will

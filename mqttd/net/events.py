@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.logger import Logger
 
 from mqttd.log.lines import client_connected, client_disconnected
+from mqttd.log.tokens import without_token
 from mqttd.packets.reason_codes import phrase
 
 if TYPE_CHECKING:
@@ -59,5 +60,5 @@ def _names(connection: Connection) -> dict[str, Any]:
         "peer": f"{host}:{port}",
         "listener": connection.peer.listener,
         "client_id": connection.client_id,
-        "username": connection.username,
+        "username": without_token(connection.username),
     }
