@@ -10,6 +10,7 @@ from mqttd.broker.counters import Counters
 from mqttd.broker.limits import Limits
 from mqttd.broker.ports import (
     Admission,
+    Authorization,
     Engine,
     EnhancedAuthenticator,
     Events,
@@ -42,6 +43,7 @@ class Broker:
         *,
         events: Events | None = None,
         enhanced: Mapping[str, EnhancedAuthenticator] | None = None,
+        authorization: Authorization | None = None,
         rng: Random | None = None,
     ) -> None:
         self.engine = engine
@@ -49,6 +51,7 @@ class Broker:
         self.admission = admission
         self.events = events
         self.enhanced = enhanced or {}
+        self.authorization = authorization
         self.rng = rng or SystemRandom()
         self.counters = Counters()
         self.connections: set[Connection] = set()

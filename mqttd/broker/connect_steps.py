@@ -7,18 +7,20 @@ import string
 from functools import partial
 from typing import TYPE_CHECKING
 
+from mqttd.broker.authorization import Decision, access_request, settle_permissions
 from mqttd.broker.certificate_identity import certificate_value, psk_username
 from mqttd.broker.handlers.disconnect import NEVER
 from mqttd.broker.handlers.publish import check_response_topic, forwarded, mounted
 from mqttd.broker.keep_alive import allowance, effective_keep_alive
 from mqttd.broker.message import Message
 from mqttd.broker.ports import EngineSession
+from mqttd.broker.review import Review
 from mqttd.broker.session import Session
 from mqttd.broker.state import State
 from mqttd.broker.strict_mode import is_discouraged
 from mqttd.broker.topic_aliases import InboundAliases
 from mqttd.broker.will import Will
-from mqttd.identity import ConnectRequest, Identity, Refused
+from mqttd.identity import PUBLISH, ConnectRequest, Identity, Refused
 from mqttd.packets.connack import Connack
 from mqttd.packets.connect import Connect
 from mqttd.packets.errors import (
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 _ALPHABET = string.ascii_letters + string.digits
 _NOTHING = Properties()
+_ALLOWED = Decision(True, "")
+_FILTERS_AT_ONCE = 1_000_000
 
 
 def take_settings(connection: Connection, packet: Connect) -> None:
@@ -189,6 +193,31 @@ def admitted(connection: Connection, identity: Identity, data: bytes | None = No
     except MqttError as error:
         connection.fail(error)
         return
+    settle_permissions(connection)
+    decision = _judge_will(connection, data)
+    if decision is not None:
+        _will_judged(connection, data, decision)
+
+
+def _judge_will(connection: Connection, data: bytes | None) -> Decision | None:
+    """Ask whether the Will may be published; None: the answer is awaited."""
+    permissions, will = connection.permissions, connection.will
+    if permissions is None or will is None:
+        return _ALLOWED
+    message = will.message
+    topic = message.topic[len(connection.mountpoint.encode()) :]
+    done = partial(_will_judged, connection, data)
+    return permissions.judge(PUBLISH, topic, message.qos, message.retain, done, is_will=True)
+
+
+def _will_judged(connection: Connection, data: bytes | None, decision: Decision) -> None:
+    if connection.state is not State.ADMITTING:
+        return
+    if not decision.allowed:
+        _tell_of_will(connection, decision)
+        code = ReasonCode.NOT_AUTHORIZED if decision.known else ReasonCode.SERVER_UNAVAILABLE
+        connection.refuse(code, "the Will is not allowed")
+        return
     connection.broker.engine.claim(
         connection.session_key,
         clean_start=connection.clean_start,
@@ -197,6 +226,16 @@ def admitted(connection: Connection, identity: Identity, data: bytes | None = No
         now=connection.broker.now,
         done=partial(_claimed, connection, data),
     )
+
+
+def _tell_of_will(connection: Connection, decision: Decision) -> None:
+    events, will = connection.broker.events, connection.will
+    if events is None or will is None:
+        return
+    message = will.message
+    topic = message.topic[len(connection.mountpoint.encode()) :]
+    request = access_request(connection, PUBLISH, topic, message.qos, message.retain, is_will=True)
+    events.denied(connection, request, decision.source)
 
 
 def _settle_identity(connection: Connection, identity: Identity) -> None:
@@ -238,21 +277,46 @@ def _claimed(connection: Connection, data: bytes | None, state: EngineSession) -
         return
     packet = connection.connect
     assert packet is not None
-    connack = Connack(state.present, ReasonCode.SUCCESS)
-    if connection.level >= 5:
-        connack.properties = _announcement(connection, packet, data)
-    if not connection.send_packet(connack):
-        state.detach(broker.now, send_will=False)
-        connection.refuse(ReasonCode.PACKET_TOO_LARGE, "CONNACK exceeds Maximum Packet Size")
-        return
     properties = packet.properties or _NOTHING
-    connection.session = Session(
+    session = connection.session = Session(
         connection,
         state,
         quota=min(properties.receive_maximum or 65_535, connection.limits.max_inflight),
         max_packet_size=connection.max_packet_size,
         alias_maximum=properties.topic_alias_maximum or 0,
     )
+    if connection.permissions is None or not state.subscriptions:
+        _welcome(connection, data)
+        return
+    # A resumed session: what it subscribed to may not be allowed any more.
+    session.wait()
+    review = Review(connection, session, lambda: _look_on(connection, data, review), will=False)
+    _look_on(connection, data, review)
+
+
+def _look_on(connection: Connection, data: bytes | None, review: Review) -> None:
+    """Go on with the look at stored subscriptions, and let the client in after it."""
+    if connection.session is None or review.advance(_FILTERS_AT_ONCE) is None:
+        return
+    if review.undecided:
+        # Nothing stored is given up for want of an answer; the client may come back.
+        connection.refuse(ReasonCode.SERVER_UNAVAILABLE, "no answer about its subscriptions")
+        return
+    review.enforce()
+    _welcome(connection, data)
+
+
+def _welcome(connection: Connection, data: bytes | None) -> None:
+    """CONNACK, and the session begins."""
+    broker, session, packet = connection.broker, connection.session, connection.connect
+    assert session is not None
+    assert packet is not None
+    connack = Connack(session.state.present, ReasonCode.SUCCESS)
+    if connection.level >= 5:
+        connack.properties = _announcement(connection, packet, data)
+    if not connection.send_packet(connack):
+        connection.refuse(ReasonCode.PACKET_TOO_LARGE, "CONNACK exceeds Maximum Packet Size")
+        return
     connection.state = State.CONNECTED
     connection.allowance = allowance(connection.keep_alive, connection.limits)
     connection.deadline = broker.now + connection.allowance
@@ -262,7 +326,7 @@ def _claimed(connection: Connection, data: bytes | None, state: EngineSession) -
     broker.note_client()
     if broker.events is not None:
         broker.events.connected(connection)
-    connection.session.start()
+    session.start()
     connection.proceed()
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
+from mqttd.broker.authorization import Permissions
 from mqttd.broker.dispatch import HANDLERS
 from mqttd.broker.exchange import exchange_step
 from mqttd.broker.limits import Limits
@@ -95,6 +96,7 @@ class Connection:
         "outlet",
         "peer",
         "pending",
+        "permissions",
         "problem_information",
         "receiving",
         "session",
@@ -128,6 +130,7 @@ class Connection:
         self.connect: Connect | None = None
         self.username: str | None = None
         self.identity = Identity()
+        self.permissions: Permissions | None = None
         self.session: Session | None = None
         self.session_expiry = 0.0
         self.session_key = ""
@@ -212,8 +215,9 @@ class Connection:
         self.held = True
 
     def release(self) -> None:
-        """The answer has left."""
+        """The answer has left. While it was awaited nothing was read, also no PINGREQ."""
         self.held = False
+        self.deadline = max(self.deadline, self.broker.now + self.allowance)
         self.proceed()
 
     # --- bytes out --------------------------------------------------------------------------
@@ -273,7 +277,7 @@ class Connection:
         """Look at the deadline in force, and forget QoS 2 identifiers that were never released."""
         if self.state is State.CLOSED:
             return
-        if now >= self.deadline:
+        if now >= self.deadline and not self.held:
             if self.state is State.CONNECTED:
                 # [MQTT-3.1.2-22]
                 self.close(ReasonCode.KEEP_ALIVE_TIMEOUT, "exceeded timeout")
@@ -371,6 +375,14 @@ class Connection:
             self.close(ReasonCode.SESSION_TAKEN_OVER, "session taken over")  # [MQTT-3.1.4-3]
         else:
             self.close(ReasonCode.ADMINISTRATIVE_ACTION, reason)
+
+    def withdraw_will(self) -> None:
+        """Rules do not allow the Will any more: it will not be published."""
+        self.will = None
+        if self.session is not None:
+            self.session.state.update(will=None)
+            if self.broker.events is not None:
+                self.broker.events.withdrawn(self, ())
 
     def abandon(self, word: str) -> None:
         """Forget a peer that has not said anything yet: its owner closes it and says why."""

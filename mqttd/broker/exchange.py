@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mqttd.broker.authorization import settle_permissions
 from mqttd.broker.connect_steps import admitted
 from mqttd.broker.state import State
 from mqttd.identity import Authenticated, Refused
@@ -73,6 +74,9 @@ def _succeeded(connection: Connection, answer: Authenticated) -> None:
             connection.fail(MqttError("another user re-authenticates", ReasonCode.NOT_AUTHORIZED))
             return
         connection.identity = answer.identity
+        settle_permissions(connection)
+        if connection.broker.authorization is not None:
+            connection.broker.authorization.review(connection)
         connection.send_packet(
             Auth(
                 ReasonCode.SUCCESS,

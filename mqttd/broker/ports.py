@@ -17,11 +17,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from mqttd.broker.authorization import Decision
 from mqttd.broker.inflight import Flight
 from mqttd.broker.message import Message
 from mqttd.broker.subscriptions import Subscription
 from mqttd.broker.will import Will
-from mqttd.identity import Authenticated, ConnectRequest, Identity, Refused
+from mqttd.identity import AccessRequest, Authenticated, ConnectRequest, Identity, Refused
 
 if TYPE_CHECKING:
     from mqttd.broker.connection import Connection
@@ -70,6 +71,41 @@ class EnhancedExchange(Protocol):
         """Take the client's data; answer with the next challenge, success or a refusal."""
 
 
+class Authorization(Protocol):
+    """Answers: may this client do that?
+
+    ``remembered`` is how many topics are remembered for one client (0: none), ``remembered_for``
+    how many seconds an answer counts. ``disconnects``: who is denied something is sent away.
+    """
+
+    @property
+    def remembered(self) -> int:
+        """Topics remembered for one client."""
+
+    @property
+    def remembered_for(self) -> float:
+        """Seconds an answer counts."""
+
+    @property
+    def disconnects(self) -> bool:
+        """Whether a denial ends the connection."""
+
+    def concerns(self, identity: Identity) -> bool:
+        """Whether such a client has to be asked about at all. Superusers never are."""
+
+    def authorize(
+        self, request: AccessRequest, done: Callable[[Decision], None]
+    ) -> Decision | None:
+        """The decision, or None: then ``done`` is called with it, once and later.
+
+        It is one of the rules in force when it is given: a question that rules changed under is
+        asked again.
+        """
+
+    def review(self, connection: Connection) -> None:
+        """Who the client is has changed: look at its subscriptions soon."""
+
+
 class Events(Protocol):
     """What the broker tells about its clients; for logs, metrics and audit."""
 
@@ -81,6 +117,12 @@ class Events(Protocol):
 
     def refused(self, connection: Connection, reason_code: int, reason: str) -> None:
         """A connection ended before it was admitted."""
+
+    def denied(self, connection: Connection, request: AccessRequest, source: str) -> None:
+        """A client may not do what it asked for; ``source`` says in words who decided so."""
+
+    def withdrawn(self, connection: Connection, topic_filters: Sequence[str]) -> None:
+        """Subscriptions were dropped, or (none named) the Will: rules allow them no more."""
 
 
 class SessionSink(Protocol):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from mqttd.broker.authorization import Decision
 from mqttd.broker.encoding import publish_parts
 from mqttd.broker.inflight import Flight, Phase, next_packet_id
 from mqttd.broker.message import Message
 from mqttd.broker.subscriptions import Subscription
 from mqttd.broker.topic_aliases import OutboundAliases
+from mqttd.broker.topics import has_wildcard, matches
+from mqttd.identity import SUBSCRIBE
 from mqttd.packets.acks import encode_ack
 from mqttd.packets.publish import Publish
 from mqttd.packets.types import PacketType
@@ -36,6 +39,7 @@ class Session:
 
     __slots__ = (
         "_aliases",
+        "_asking",
         "_connection",
         "_last_packet_id",
         "_level",
@@ -46,7 +50,10 @@ class Session:
         "_resend",
         "_retained",
         "_unsent",
+        "_verdict",
+        "_waits",
         "_wanted",
+        "_withdrawn",
         "quota",
         "state",
     )
@@ -74,11 +81,23 @@ class Session:
         self._retained: deque[tuple[Message, Subscription]] = deque()
         # Subscriptions whose Retained Messages are still to be looked up.
         self._wanted: deque[Subscription] = deque()
+        self._asking = False
+        # What was decided about a Retained Message that had to be asked about.
+        self._verdict: tuple[Message, bool] | None = None
+        self._waits = False
+        # Filters that rules took away: what waits because of them is not sent.
+        self._withdrawn: list[str] = []
         self.state = state
         self.quota = quota
 
+    def wait(self) -> None:
+        """Be told of the end of the claim, but send nothing before :meth:`start`."""
+        self._waits = True
+        self.state.attach(self)
+
     def start(self) -> None:
         """Resend what was in flight, in order, then let new messages come. [MQTT-4.4.0-1]."""
+        self._waits = False
         self._resend.extend(self.state.flight.values())
         self._unsent.update(self.state.flight)
         self._resume()
@@ -89,7 +108,7 @@ class Session:
 
     def ready(self) -> bool:
         """Whether a QoS 0 message can be taken now."""
-        return self._outlet.writable
+        return self._outlet.writable and not self._waits
 
     def deliver(
         self,
@@ -103,6 +122,11 @@ class Session:
         connection = self._connection
         if self._prefix and not message.topic.startswith(self._mountpoint):
             # ``tenant/#`` also matches ``tenant``, which has no name behind ``tenant/``.
+            connection.broker.counters.publish_dropped += 1
+            if qos:
+                connection.broker.starved.add(self)
+            return
+        if self._withdrawn and self._is_withdrawn(message):
             connection.broker.counters.publish_dropped += 1
             if qos:
                 connection.broker.starved.add(self)
@@ -162,7 +186,7 @@ class Session:
 
     def flow(self) -> None:
         """Ask for as many messages as the client can take now."""
-        if not self._outlet.writable:
+        if self._waits or not self._outlet.writable:
             self.state.credit(0)
             return
         self._resume()
@@ -188,6 +212,54 @@ class Session:
             self._retained = deque(item for item in self._retained if item[1].key not in keys)
         if self._wanted:
             self._wanted = deque(item for item in self._wanted if item.key not in keys)
+
+    def withdraw(self, subscriptions: Sequence[Subscription]) -> None:
+        """Rules do not allow these any more: they end, and what waits for them is not sent."""
+        keys = [each.key for each in subscriptions]
+        self.forget_retained(frozenset(keys))
+        self._withdrawn += [each.topic_filter for each in subscriptions]
+        self.state.unsubscribe(keys, lambda _existed: None)
+        events = self._connection.broker.events
+        if events is not None:
+            cut = len(self._connection.mountpoint)
+            events.withdrawn(self._connection, [each.topic_filter[cut:] for each in subscriptions])
+
+    def _is_withdrawn(self, message: Message) -> bool:
+        """Whether only subscriptions that were taken away want the message."""
+        topic = message.topic.decode()
+        if not any(matches(each, topic) for each in self._withdrawn):
+            return False
+        kept = self.state.subscriptions.values()
+        return not any(matches(each.topic_filter, topic) for each in kept)
+
+    def _may_have(self, message: Message, subscription: Subscription, qos: int) -> bool | None:
+        """Whether rules let the client have a Retained Message; None: the answer is awaited.
+
+        A filter with wildcards may cover topics that the client may not subscribe to by name.
+        """
+        permissions = self._connection.permissions
+        if permissions is None or not has_wildcard(subscription.topic_filter):
+            return True
+        if not message.topic.startswith(self._mountpoint):
+            return True  # it has no name here, and is not sent either
+        verdict, self._verdict = self._verdict, None
+        if verdict is not None and verdict[0] is message:
+            return verdict[1]
+        if self._asking:
+            return None
+
+        def answered(decision: Decision) -> None:
+            self._asking = False
+            self._verdict = message, decision.allowed
+            if self._connection.session is self:
+                self.flow()
+
+        topic = message.topic[self._prefix :]
+        decision = permissions.judge(SUBSCRIBE, topic, qos, False, answered, remember=False)
+        if decision is None:
+            self._asking = True
+            return None
+        return decision.allowed
 
     def _look_up_retained(self) -> None:
         broker = self._connection.broker
@@ -216,8 +288,12 @@ class Session:
             qos = min(message.qos, subscription.qos)
             if qos and not self._room():
                 return
+            expired = message.expires_at is not None and message.expires_at <= now
+            allowed = not expired and self._may_have(message, subscription, qos)
+            if allowed is None:
+                return
             retained.popleft()
-            if message.expires_at is not None and message.expires_at <= now:
+            if not allowed:
                 continue
             identifier = subscription.subscription_id
             ids = () if identifier is None else (identifier,)
@@ -240,6 +316,9 @@ class Session:
             message = flight.message
             if flight.phase is Phase.PUBCOMP or message is None:
                 self._connection.send(encode_ack(PacketType.PUBREL, flight.packet_id, self._level))
+                continue
+            if self._withdrawn and self._is_withdrawn(message):
+                self._give_up(flight)
                 continue
             head, tail = publish_parts(
                 message,

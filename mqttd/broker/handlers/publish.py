@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from mqttd.broker.authorization import PUBLISH_BITS, Decision, access_request, denied
 from mqttd.broker.handlers.connected import require_connected
 from mqttd.broker.message import Message
 from mqttd.broker.topics import has_wildcard
+from mqttd.identity import PUBLISH
 from mqttd.packets.acks import Puback, Pubrec, encode_ack
 from mqttd.packets.errors import (
     MalformedPacket,
@@ -57,14 +59,14 @@ def handle_publish(connection: Connection, packet: Publish) -> None:
     if connection.level >= 5 and qos:
         _check_quota(connection, packet.packet_id)
     if topic.startswith(_SYS):
-        _refuse(connection, packet, ReasonCode.NOT_AUTHORIZED)
+        _refuse(connection, qos, packet.packet_id, ReasonCode.NOT_AUTHORIZED)
         return
     if properties is not None:
         check_response_topic(properties)
         if properties.payload_format_indicator and not _is_text(packet.payload):
             if not qos:
                 raise PayloadFormatInvalid("the payload is not UTF-8")
-            _refuse(connection, packet, ReasonCode.PAYLOAD_FORMAT_INVALID)
+            _refuse(connection, qos, packet.packet_id, ReasonCode.PAYLOAD_FORMAT_INVALID)
             return
         interval = properties.message_expiry_interval
         if interval is not None:
@@ -73,18 +75,71 @@ def handle_publish(connection: Connection, packet: Publish) -> None:
     longest = limits.message_expiry_interval
     if longest != _FOREVER and (expires_at is None or longest < expires_at - broker.now):
         expires_at = broker.now + longest
+    name = topic
     if connection.mountpoint:
         topic = mounted(connection.mountpoint, topic)
     message = Message(
         topic, packet.payload, qos, packet.retain, properties, expires_at, connection.session_key
     )
-    if qos == 0:
-        broker.engine.publish(message, broker.now)
-    elif qos == 1:
-        connection.pending += 1
-        broker.engine.publish(message, broker.now, partial(_puback, connection, packet.packet_id))
+    permissions = connection.permissions
+    if permissions is None or permissions.knows(name, PUBLISH_BITS[qos][packet.retain]):
+        _take(connection, packet.packet_id, message)
     else:
-        _take_qos_2(connection, packet.packet_id, message)
+        _judge(connection, packet.packet_id, message, name)
+
+
+def _take(connection: Connection, packet_id: int, message: Message) -> None:
+    broker = connection.broker
+    if message.qos == 0:
+        broker.engine.publish(message, broker.now)
+    elif message.qos == 1:
+        connection.pending += 1
+        broker.engine.publish(message, broker.now, partial(_puback, connection, packet_id))
+    else:
+        _take_qos_2(connection, packet_id, message)
+
+
+def _judge(connection: Connection, packet_id: int, message: Message, name: bytes) -> None:
+    """Ask whether the client may publish to ``name``; until the answer comes it is held."""
+    session, permissions = connection.session, connection.permissions
+    assert session is not None
+    assert permissions is not None
+    if message.qos == 2 and packet_id in session.state.inbound:
+        # Sent again: it was judged, and published, the first time. [MQTT-4.3.3-10]
+        _take(connection, packet_id, message)
+        return
+
+    def answered(decision: Decision) -> None:
+        if connection.session is not session:
+            # Gone meanwhile. What it was to get an answer for it will send again.
+            if decision.allowed and not message.qos:
+                connection.broker.engine.publish(message, connection.broker.now)
+            return
+        try:
+            _judged(connection, packet_id, message, name, decision)
+        except MqttError as error:
+            connection.fail(error)
+        else:
+            connection.release()
+
+    decision = permissions.judge(PUBLISH, name, message.qos, message.retain, answered)
+    if decision is None:
+        connection.hold()
+    else:
+        _judged(connection, packet_id, message, name, decision)
+
+
+def _judged(
+    connection: Connection, packet_id: int, message: Message, name: bytes, decision: Decision
+) -> None:
+    if decision.allowed:
+        _take(connection, packet_id, message)
+        return
+    request = access_request(connection, PUBLISH, name, message.qos, message.retain)
+    if denied(connection, request, decision):
+        _refuse(connection, message.qos, packet_id, ReasonCode.NOT_AUTHORIZED)
+    else:
+        connection.broker.counters.publish_dropped += 1
 
 
 def forwarded(properties: Properties) -> Properties | None:
@@ -143,20 +198,20 @@ def _is_text(payload: bytes) -> bool:
     return True
 
 
-def _refuse(connection: Connection, packet: Publish, code: ReasonCode) -> None:
+def _refuse(connection: Connection, qos: int, packet_id: int, code: ReasonCode) -> None:
     """Answer with an error, in turn behind the acknowledgements that wait. [MQTT-4.6.0-2].
 
     MQTT 3 has no way to refuse: it is acknowledged and dropped (3.1.1, 3.3.5).
     """
     connection.broker.counters.publish_dropped += 1
-    if packet.qos == 0:
+    if qos == 0:
         return
     known = connection.level >= 5
     answer: Puback | Pubrec
-    if packet.qos == 1:
-        answer = Puback(packet.packet_id, code if known else 0)
+    if qos == 1:
+        answer = Puback(packet_id, code if known else 0)
     else:
-        answer = Pubrec(packet.packet_id, code if known else 0)
+        answer = Pubrec(packet_id, code if known else 0)
     connection.pending += 1
 
     def done() -> None:
@@ -189,7 +244,7 @@ def _take_qos_2(connection: Connection, packet_id: int, message: Message) -> Non
             raise MalformedPacket(
                 "too many QoS 2 messages await PUBREL", ReasonCode.QUOTA_EXCEEDED
             )
-        _refuse(connection, Publish(b"", b"", 2, packet_id=packet_id), ReasonCode.QUOTA_EXCEEDED)
+        _refuse(connection, 2, packet_id, ReasonCode.QUOTA_EXCEEDED)
         return
     connection.pending += 1
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
+from mqttd.broker.authorization import Decision, access_request, denied
 from mqttd.broker.handlers.connected import require_connected
+from mqttd.broker.review import own_filter
 from mqttd.broker.session import Session
 from mqttd.broker.strict_mode import is_discouraged
 from mqttd.broker.subscriptions import Subscription
 from mqttd.broker.topics import check_topic_filter, has_wildcard, parse_shared
+from mqttd.identity import SUBSCRIBE
 from mqttd.packets.errors import MqttError, ProtocolError, TopicFilterInvalid
 from mqttd.packets.reason_codes import ReasonCode
 from mqttd.packets.suback import Suback
@@ -46,36 +50,107 @@ def handle_subscribe(connection: Connection, packet: Subscribe) -> None:
     identifier = None
     if properties is not None and properties.subscription_identifiers:
         identifier = properties.subscription_identifiers[0]
-    codes: list[int] = []
-    granted: list[Subscription] = []
-    count = len(session.state.subscriptions)
+    wanted: list[Subscription | int] = []
     for topic in packet.topics:
         try:
-            subscription = _subscription(connection, topic, identifier)
-            if subscription.key not in session.state.subscriptions:
-                count += 1
-                maximum = connection.limits.max_subscriptions
-                if maximum is not None and count > maximum:
-                    count -= 1
-                    raise MqttError("too many subscriptions", ReasonCode.QUOTA_EXCEEDED)
+            wanted.append(_subscription(connection, topic, identifier))
         except ProtocolError:
             raise
         except MqttError as error:
-            codes.append(error.reason_code if connection.level >= 5 else _FAILURE_IN_3)
-        else:
-            codes.append(subscription.qos)
-            granted.append(subscription)
-
-    def done(new: list[bool]) -> None:
-        if connection.session is not session:
-            return
-        connection.send_packet(Suback(packet.packet_id, codes))
-        _ask_retained(session, zip(granted, new, strict=True))
-        session.flow()
-        connection.release()
-
+            wanted.append(error.reason_code)
     connection.hold()
+    _judge(connection, session, packet.packet_id, wanted, 0)
+
+
+def _judge(
+    connection: Connection,
+    session: Session,
+    packet_id: int,
+    wanted: list[Subscription | int],
+    start: int,
+) -> None:
+    """Ask about the filters from ``start`` on, one after the other, then subscribe."""
+    for at in range(start, len(wanted)):
+        subscription, permissions = wanted[at], connection.permissions
+        if isinstance(subscription, int) or permissions is None:
+            continue
+
+        def later(decision: Decision, at: int = at) -> None:
+            if connection.session is not session:
+                return
+            if _judged(connection, wanted, at, decision):
+                _judge(connection, session, packet_id, wanted, at + 1)
+
+        decision = permissions.judge(
+            SUBSCRIBE,
+            own_filter(connection, subscription).encode(),
+            subscription.qos,
+            False,
+            later,
+            group=subscription.group,
+        )
+        if decision is None or not _judged(connection, wanted, at, decision):
+            return
+    _subscribe(connection, session, packet_id, wanted)
+
+
+def _judged(
+    connection: Connection, wanted: list[Subscription | int], at: int, decision: Decision
+) -> bool:
+    """Note the decision about one filter. False when it ended the connection."""
+    if decision.allowed:
+        return True
+    subscription = wanted[at]
+    assert isinstance(subscription, Subscription)
+    wanted[at] = ReasonCode.NOT_AUTHORIZED
+    topic = own_filter(connection, subscription).encode()
+    request = access_request(
+        connection, SUBSCRIBE, topic, subscription.qos, group=subscription.group
+    )
+    return denied(connection, request, decision)
+
+
+def _subscribe(
+    connection: Connection,
+    session: Session,
+    packet_id: int,
+    wanted: Sequence[Subscription | int],
+) -> None:
+    codes: list[int] = []
+    granted: list[Subscription] = []
+    known = session.state.subscriptions
+    added: set[str] = set()
+    maximum = connection.limits.max_subscriptions
+    for each in wanted:
+        code = each if isinstance(each, int) else each.qos
+        if isinstance(each, Subscription):
+            if each.key not in known:
+                added.add(each.key)
+            if maximum is not None and len(known) + len(added) > maximum and each.key in added:
+                added.discard(each.key)
+                code = ReasonCode.QUOTA_EXCEEDED
+            else:
+                granted.append(each)
+        codes.append(code if code < 0x80 or connection.level >= 5 else _FAILURE_IN_3)
+    connection.hold()
+    done = partial(_subscribed, connection, session, packet_id, codes, granted)
     session.state.subscribe(granted, connection.broker.now, done)
+
+
+def _subscribed(
+    connection: Connection,
+    session: Session,
+    packet_id: int,
+    codes: list[int],
+    granted: list[Subscription],
+    new: list[bool],
+) -> None:
+    if connection.session is not session:
+        return
+    connection.send_packet(Suback(packet_id, codes))
+    _ask_retained(session, zip(granted, new, strict=True))
+    session.flow()
+    connection.release()
 
 
 def _subscription(
