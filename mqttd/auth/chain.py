@@ -9,33 +9,30 @@ from typing import Any, Final
 
 import attrs
 from twisted.internet.defer import Deferred
-from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from mqttd.auth.enhanced import TIME_LIMIT, still_good, unavailable
+from mqttd.auth.failing import Failures
 from mqttd.identity import ConnectRequest, Identity, Refused
 from mqttd.interfaces import IAuthenticator
 from mqttd.packets.reason_codes import ReasonCode
 
 MOST_ASKED: Final = 10_000
 """Clients of one chain about whom an answer is awaited; one more is refused as busy."""
-TIME_LIMIT: Final = 60.0
-"""Seconds one authenticator has for one answer; those built in have shorter limits."""
-_QUIET: Final = 10.0
-"""Seconds between two log lines about failures of one authenticator."""
+
+_NEXT: Final = "the next one is asked"
 
 Done = Callable[[Identity | Refused], None]
 
 
-@attrs.define
+@attrs.frozen(eq=False)
 class Link:
     """One authenticator of a chain; ``ignores_errors``: when it fails the next one is asked."""
 
     name: str
     authenticator: IAuthenticator
     ignores_errors: bool = False
-    told: float = attrs.field(default=float("-inf"), init=False)
-    failures: int = attrs.field(default=0, init=False)
 
 
 class AuthenticatorChain:
@@ -51,6 +48,7 @@ class AuthenticatorChain:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._links = tuple(links)
+        self._failures = [Failures(link.name, clock) for link in links]
         self._clock = clock
         self._now = now
         self._asked = 0
@@ -77,10 +75,11 @@ class AuthenticatorChain:
                 done(refused)
                 return
             except Exception as error:
-                if not self._failed(link, error):
-                    done(_unavailable())
-                    return
-                continue
+                if link.ignores_errors:
+                    self._failures[number].add(error, _NEXT)
+                    continue
+                self._failed(request, number, done, error)
+                return
             if answer is None:
                 continue
             if isinstance(answer, Identity):
@@ -95,14 +94,9 @@ class AuthenticatorChain:
         done(Refused(code, "no authenticator lets the client in"))
 
     def _await(self, request: ConnectRequest, at: int, answer: Any, done: Done) -> None:
-        link = self._links[at]
         if not isinstance(answer, Deferred):
             if not hasattr(answer, "__await__"):
-                error = TypeError(f"the answer is a {type(answer).__name__}")
-                if self._failed(link, error):
-                    self._ask(request, at + 1, done)
-                else:
-                    done(_unavailable())
+                self._failed(request, at, done, TypeError("no answer"))
                 return
             answer = Deferred.fromCoroutine(_awaited(answer))
         self._asked += 1
@@ -119,53 +113,27 @@ class AuthenticatorChain:
         elif answer is None:
             self._ask(request, at + 1, done)
         else:
-            error = TypeError(f"the answer is a {type(answer).__name__}")
-            if self._failed(self._links[at], error):
-                self._ask(request, at + 1, done)
-            else:
-                done(_unavailable())
+            self._failed(request, at, done, TypeError("no answer"))
 
     def _broke(self, request: ConnectRequest, at: int, done: Done, failure: Any) -> None:
         self._asked -= 1
         error = failure.value
         if isinstance(error, Refused):
             done(error)
-        elif self._failed(self._links[at], error):
-            self._ask(request, at + 1, done)
         else:
-            done(_unavailable())
+            self._failed(request, at, done, error)
 
     def _checked(self, identity: Identity) -> Identity | Refused:
-        """An identity that has ended already lets nobody in."""
-        if identity.expires_at is not None and identity.expires_at <= self._now():
-            return Refused(ReasonCode.BAD_USER_NAME_OR_PASSWORD, "what was proved has expired")
-        return identity
+        return still_good(identity, self._now())
 
-    def _failed(self, link: Link, error: BaseException) -> bool:
-        """Log a failure, not too often; whether the next authenticator is asked."""
-        link.failures += 1
-        now = self._clock.seconds()
-        if now >= link.told + _QUIET:
-            # The text of an error may quote what the client sent: only its kind is told.
-            late = isinstance(error, DeferredTimeout)
-            self._log.error(
-                "the authenticator {name} {what}; {then} ({count} times by now)",
-                event="authenticator_failed",
-                name=link.name,
-                what="did not answer in time" if late else f"failed: {_kind(error)}",
-                then="the next one is asked" if link.ignores_errors else "clients are refused",
-                count=link.failures,
-            )
-            link.told = now
-        return link.ignores_errors
-
-
-def _kind(error: BaseException) -> str:
-    return str(getattr(error, "safe_text", "")) or type(error).__name__
-
-
-def _unavailable() -> Refused:
-    return Refused(ReasonCode.SERVER_UNAVAILABLE, "the authenticator gives no answer")
+    def _failed(self, request: ConnectRequest, at: int, done: Done, error: BaseException) -> None:
+        """An authenticator gave no answer: the next is asked, or the client is refused."""
+        if self._links[at].ignores_errors:
+            self._failures[at].add(error, _NEXT)
+            self._ask(request, at + 1, done)
+        else:
+            self._failures[at].add(error)
+            done(unavailable())
 
 
 async def _awaited(answer: Any) -> Any:

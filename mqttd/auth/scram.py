@@ -14,9 +14,11 @@ from collections.abc import Callable
 from typing import Final
 
 import attrs
+from zope.interface import implementer
 
 from mqttd.auth.saslprep import saslprep
 from mqttd.identity import Authenticated, ConnectRequest, Identity, Refused
+from mqttd.interfaces import IEnhancedAuthenticator, IEnhancedExchange
 from mqttd.packets.reason_codes import ReasonCode
 
 METHODS: Final = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-512": "sha512"}
@@ -94,8 +96,9 @@ class ScramCredential:
         return f"{self.method}${self.iterations}:{salt}${stored}:{server}"
 
 
+@implementer(IEnhancedAuthenticator)
 class ScramAuthenticator:
-    """One method, as the broker's ``EnhancedAuthenticator`` port.
+    """One method of MQTT 5's enhanced authentication.
 
     ``find`` gives the credential of a user, at once, or None. An unknown user is answered as a
     known one, with a salt that stays the same, so that names cannot be found out.
@@ -128,6 +131,7 @@ class ScramAuthenticator:
         return ScramCredential(self.method, ITERATIONS, salt, nobody, nobody), False
 
 
+@implementer(IEnhancedExchange)
 class ScramExchange:
     """One authentication: two messages of the client's, in turn."""
 
@@ -145,13 +149,8 @@ class ScramExchange:
         self._header = ""
         self._over = False
 
-    def step(
-        self, data: bytes | None, done: Callable[[bytes | Authenticated | Refused], None]
-    ) -> None:
-        """Fulfils the broker's ``EnhancedExchange`` port; answers at once."""
-        done(self._answer(data))
-
-    def _answer(self, data: bytes | None) -> bytes | Authenticated | Refused:
+    def step(self, data: bytes | None) -> bytes | Authenticated:
+        """See IEnhancedExchange; answers at once. Raises Refused."""
         try:
             if self._over or data is None or len(data) > _LONGEST:
                 raise ValueError("a message is missing, too long, or one too many")
@@ -162,7 +161,7 @@ class ScramExchange:
             return self._final(text, self._credential)
         except ValueError as problem:
             self._over = True
-            return _refused(f"SCRAM: {problem}")
+            raise _refused(f"SCRAM: {problem}") from None
 
     def _first(self, text: str) -> bytes:
         """client-first-message (RFC 5802 section 7)."""
@@ -193,7 +192,7 @@ class ScramExchange:
         self._server_first = f"r={self._nonce},s={salt},i={credential.iterations}"
         return self._server_first.encode()
 
-    def _final(self, text: str, credential: ScramCredential) -> Authenticated | Refused:
+    def _final(self, text: str, credential: ScramCredential) -> Authenticated:
         """client-final-message: the proof."""
         without_proof, mark, proof_text = text.rpartition(",p=")
         fields = without_proof.split(",")
@@ -213,7 +212,7 @@ class ScramExchange:
         digest = hashlib.new(name, client_key).digest()
         right = hmac.compare_digest(digest, credential.stored_key)
         if not (right and self._known):
-            return _refused("wrong user name or password")
+            raise _refused("wrong user name or password")
         server_signature = hmac.digest(credential.server_key, message, name)
         answer = b"v=" + base64.b64encode(server_signature)
         return Authenticated(Identity(username=self._username), answer)

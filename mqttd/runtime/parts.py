@@ -11,6 +11,7 @@ from twisted.logger import Logger
 
 from mqttd.auth.admission import OPEN, Doors
 from mqttd.auth.chain import AuthenticatorChain, Link
+from mqttd.auth.enhanced import EnhancedMethod
 from mqttd.broker.ports import EnhancedAuthenticator
 from mqttd.config.errors import ConfigurationErrors, error
 from mqttd.config.load import Loaded
@@ -157,6 +158,7 @@ class Parts:
             return OPEN
         entries = listener.authentication or loaded.configuration.authentication
         needs_username = listener.enable_authn == "quick_deny_anonymous"
+        reactor = self._context.reactor
         links: list[Link] = []
         methods: dict[str, EnhancedAuthenticator] = {}
         for entry in entries:
@@ -170,11 +172,14 @@ class Parts:
             made = self._part(key, plugin, entry.options, entry.path)
             if not any(made is each for each in self.authenticators):
                 self.authenticators.append(made)
-            links.append(Link(entry.name, made, entry.on_error == "ignore"))
-            methods.update(getattr(made, "methods", {}))
+            ignores = entry.on_error == "ignore"
+            links.append(Link(entry.name, made, ignores))
+            for name, method in getattr(made, "methods", {}).items():
+                if name not in methods:  # the first that has it, as the order says
+                    methods[name] = EnhancedMethod(entry.name, method, reactor)
         if not links:
             return Doors(needs_username=needs_username)
-        chain = AuthenticatorChain(links, self._context.reactor)
+        chain = AuthenticatorChain(links, reactor)
         return Doors(chain, needs_username, methods)
 
     def _part(

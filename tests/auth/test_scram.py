@@ -35,10 +35,10 @@ def authenticator(method: str = "SCRAM-SHA-256", **users: str) -> ScramAuthentic
 
 def stepping(exchange: Any) -> Callable[[bytes | None], Any]:
     def step(data: bytes | None) -> Any:
-        answers: list[Any] = []
-        exchange.step(data, answers.append)
-        (answer,) = answers
-        return answer
+        try:
+            return exchange.step(data)
+        except Refused as refused:
+            return refused
 
     return step
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from scramp import ScramClient
+from twisted.internet.task import Clock
 
+from mqttd.auth.enhanced import EnhancedMethod
 from mqttd.auth.scram import ScramAuthenticator, ScramCredential
 from mqttd.packets.acks import Puback
 from mqttd.packets.auth import Auth
@@ -27,7 +29,8 @@ def users() -> dict[str, ScramCredential]:
 
 @pytest.fixture
 def broker(users: dict[str, ScramCredential]) -> MemoryBroker:
-    return MemoryBroker(enhanced={METHOD: ScramAuthenticator(METHOD, users.get)})
+    method = ScramAuthenticator(METHOD, users.get)
+    return MemoryBroker(enhanced={METHOD: EnhancedMethod("scram", method, Clock())})
 
 
 def data_of(packet: Auth | Connack) -> str:

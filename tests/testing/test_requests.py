@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from zope.interface import implementer
 
-from mqttd.auth.chain import TIME_LIMIT
+from mqttd.auth.enhanced import TIME_LIMIT
 from mqttd.identity import ConnectRequest, Identity, Refused
 from mqttd.interfaces import IAuthenticator
 from mqttd.packets.connack import Connack

@@ -1,0 +1,135 @@
+"""Methods of enhanced authentication, whoever wrote them, as the broker asks for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from mqttd.auth.failing import Failures
+from mqttd.identity import Authenticated, ConnectRequest, Identity, Refused
+from mqttd.interfaces import IEnhancedAuthenticator, IEnhancedExchange
+from mqttd.packets.reason_codes import ReasonCode
+
+TIME_LIMIT: Final = 60.0
+"""Seconds an authenticator has for one answer; the broker gives up a client sooner."""
+_LONGEST: Final = 65_535
+"""Bytes of Authentication Data. [MQTT-3.15.2.2.3]"""
+
+Answer: TypeAlias = bytes | Authenticated | Refused
+Done: TypeAlias = Callable[[Answer], None]
+
+
+def still_good(identity: Identity, now: float) -> Identity | Refused:
+    """An identity that has ended already (``now``: epoch seconds) lets nobody in."""
+    if identity.expires_at is not None and identity.expires_at <= now:
+        return Refused(ReasonCode.BAD_USER_NAME_OR_PASSWORD, "what was proved has expired")
+    return identity
+
+
+def unavailable() -> Refused:
+    """What a client is told when an authenticator fails."""
+    return Refused(ReasonCode.SERVER_UNAVAILABLE, "the authenticator gives no answer")
+
+
+class EnhancedMethod:
+    """The broker's ``EnhancedAuthenticator`` port, asking an :class:`IEnhancedAuthenticator`."""
+
+    def __init__(
+        self,
+        name: str,
+        method: IEnhancedAuthenticator,
+        clock: IReactorTime,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.method = method
+        self.clock = clock
+        self.now = now
+        self.failures = Failures(name, clock)
+
+    def start(self, request: ConnectRequest, data: bytes | None) -> _Exchange:
+        """Fulfils the broker's port: whatever the method does, it is the exchange that says so."""
+        try:
+            return _Exchange(self, self.method.start(request, data))
+        except Refused as refused:
+            return _Exchange(self, None, refused)
+        except Exception as error:
+            self.failures.add(error)
+            return _Exchange(self, None, unavailable())
+
+
+class _Exchange:
+    """The broker's ``EnhancedExchange`` port. ``over`` is what every step is answered with."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        asked: EnhancedMethod,
+        exchange: IEnhancedExchange | None,
+        over: Refused | None = None,
+    ) -> None:
+        self._asked = asked
+        self._exchange = exchange
+        self._over = over
+
+    def step(self, data: bytes | None, done: Done) -> None:
+        """Fulfils the broker's port."""
+        if self._over is not None or self._exchange is None:
+            done(self._over or unavailable())
+            return
+        try:
+            answer: Any = self._exchange.step(data)
+        except Exception as error:
+            done(self._failed(error))
+            return
+        if isinstance(answer, bytes | Authenticated):
+            done(self._checked(answer))
+            return
+        if not isinstance(answer, Deferred):
+            if not hasattr(answer, "__await__"):
+                done(self._checked(answer))
+                return
+            answer = Deferred.fromCoroutine(_awaited(answer))
+        answer.addTimeout(TIME_LIMIT, self._asked.clock)
+        answer.addCallbacks(self._checked, lambda failure: self._failed(failure.value))
+        answer.addCallback(done)
+        answer.addErrback(lambda failure: self._log.failure("an answer was lost", failure))
+
+    def _checked(self, answer: Any) -> Answer:
+        if isinstance(answer, bytes) and len(answer) <= _LONGEST:
+            return answer
+        if isinstance(answer, Authenticated):
+            good = still_good(answer.identity, self._asked.now())
+            if isinstance(good, Refused):
+                self._over = good
+                return good
+            return answer
+        what = "too long" if isinstance(answer, bytes) else type(answer).__name__
+        return self._failed(_Wrong(f"a step was answered with what is {what}"))
+
+    def _failed(self, error: BaseException) -> Refused:
+        """Nothing follows a refusal: the exchange is over."""
+        if isinstance(error, Refused):
+            self._over = error
+        else:
+            self._asked.failures.add(error)
+            self._over = unavailable()
+        return self._over
+
+
+class _Wrong(TypeError):  # noqa: N818 - names what happened
+    """An answer that the interface does not know."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.safe_text = text
+
+
+async def _awaited(answer: Awaitable[Any]) -> Any:
+    return await answer
