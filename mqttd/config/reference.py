@@ -9,6 +9,11 @@ import attrs
 
 from mqttd.config.option import documentation_of, key_of
 from mqttd.config.schema import Configuration, ListenerOptions, Listeners
+from mqttd.config.schema.authentication import KINDS as AUTHENTICATORS
+from mqttd.config.schema.authentication import AuthenticatorOptions
+from mqttd.config.schema.authorization import KINDS as SOURCES
+from mqttd.config.schema.authorization import SourceOptions
+from mqttd.config.schema.client_tls import ClientTLSOptions
 from mqttd.config.structure import named_sections, nested_sections
 
 _INTRODUCTION = """\
@@ -48,7 +53,27 @@ def settings_reference() -> str:
     """The whole page."""
     parts = [_INTRODUCTION]
     parts += _section(Configuration, "")
+    for path, word, common, kinds in (
+        ("authentication", "mechanism", AuthenticatorOptions, AUTHENTICATORS),
+        ("authorization.sources", "type", SourceOptions, SOURCES),
+    ):
+        parts += _kind(path, f"{path}: of every kind", common)
+        for name, cls in kinds.items():
+            parts += _kind(path, f"{path}: {word} {name}", cls)
     return "\n".join(parts)
+
+
+def _kind(path: str, title: str, cls: type) -> Iterator[str]:
+    """The options of one part of a list; other parts have options of the same names."""
+    yield f"{title}\n{'=' * len(title)}\n"
+    yield f"{inspect.getdoc(cls)}\n"
+    yield from _options(cls, path, "   :no-index:\n")
+    for name, inner in nested_sections(cls).items():
+        if inner is ClientTLSOptions:
+            yield f"``{path}.{name}`` is described in :doc:`/operate/outside_tls`.\n"
+        else:
+            yield f"{inspect.getdoc(inner)}\n"
+            yield from _options(inner, f"{path}.{name}", "   :no-index:\n")
 
 
 def _section(cls: type, path: str) -> Iterator[str]:
@@ -59,6 +84,14 @@ def _section(cls: type, path: str) -> Iterator[str]:
     if path:
         yield f"{path}\n{'=' * len(path)}\n"
         yield f"{inspect.getdoc(cls)}\n"
+    yield from _options(cls, path)
+    for name, inner in nested_sections(cls).items():
+        yield from _section(inner, f"{path}.{name}" if path else name)
+    for name, inner in named_sections(cls).items():
+        yield from _section(inner, f"{path}.{name}.NAME" if path else f"{name}.NAME")
+
+
+def _options(cls: type, path: str, more: str = "") -> Iterator[str]:
     ignored = []
     for field in attrs.fields(cls):
         documentation = documentation_of(field)
@@ -72,13 +105,9 @@ def _section(cls: type, path: str) -> Iterator[str]:
             continue
         yield f".. confval:: {name}"
         yield f"   :type: {documentation.kind.name}"
-        yield f"   :default: ``{documentation.default}``\n"
+        yield f"   :default: ``{documentation.default}``\n{more}"
         yield f"   {documentation.text}\n"
     if ignored:
         yield "Accepted without effect, with a warning:\n"
         yield from ignored
         yield ""
-    for name, inner in nested_sections(cls).items():
-        yield from _section(inner, f"{path}.{name}" if path else name)
-    for name, inner in named_sections(cls).items():
-        yield from _section(inner, f"{path}.{name}.NAME" if path else f"{name}.NAME")
