@@ -48,15 +48,17 @@ class Rule:
     @property
     def text(self) -> str:
         """The rule in words, for ``mqttd acl explain`` and the log."""
-        words = ["allow" if self.allow else "deny", self.who.text, self.action]
+        action = "publish and subscribe" if self.action == ALL else self.action
+        by = f" by {self.who.text}" if self.who.text else ""
+        words = [f"{'allow' if self.allow else 'deny'} {action}{by}"]
         if self.qos is not None:
-            words.append("qos " + ",".join(str(each) for each in sorted(self.qos)))
+            words.append("qos " + "|".join(str(each) for each in sorted(self.qos)))
         if self.retain is not None:
             words.append("retained" if self.retain else "not retained")
         shown = [pattern.text for pattern in self.topics[:3]]
         more = len(self.topics) - len(shown)
         topics = ", ".join(shown) + (f" and {more} more" if more > 0 else "")
-        return f"{' '.join(word for word in words if word)}: {topics}"
+        return f"{', '.join(words)}: {topics}"
 
 
 @attrs.frozen
