@@ -11,9 +11,10 @@ import attrs
 from twisted.internet.task import Clock
 
 from mqttd.auth.chain import AuthenticatorChain, Link
+from mqttd.auth.enhanced import EnhancedMethod
 from mqttd.broker.broker import Broker
 from mqttd.broker.limits import Limits
-from mqttd.broker.ports import Admission, EnhancedAuthenticator
+from mqttd.broker.ports import Admission, Authorization, EnhancedAuthenticator
 from mqttd.engine.memory import MemoryEngine
 from mqttd.engine.options import EngineOptions
 from mqttd.identity import ConnectRequest, Identity, PeerInfo, Refused
@@ -36,8 +37,8 @@ class MemoryBroker:
     """A broker with the memory engine. ``options`` are the names of the ``mqtt {}`` options.
 
     ``authenticators`` are asked in order, as those of the configuration, and their ``methods`` are
-    offered for enhanced authentication; without any, everybody comes in. ``admission`` and
-    ``enhanced`` are the broker's own ports instead, for tests of the broker.
+    offered for enhanced authentication; without any, everybody comes in. ``admission``,
+    ``enhanced`` and ``authorization`` are the broker's own ports instead, for tests of the broker.
 
     ``clock`` is a :class:`twisted.internet.task.Clock`, for plugins that want a reactor to call
     them later; ``now`` is its time in seconds, and counts as the time of day too. ``core`` and
@@ -51,6 +52,7 @@ class MemoryBroker:
         authenticators: Sequence[IAuthenticator] = (),
         admission: Admission | None = None,
         enhanced: Mapping[str, EnhancedAuthenticator] | None = None,
+        authorization: Authorization | None = None,
         **options: Any,
     ) -> None:
         self.clock = Clock()
@@ -67,12 +69,18 @@ class MemoryBroker:
                 raise TypeError("authenticators take the place of admission and enhanced")
             links = [Link(type(each).__name__, each) for each in authenticators]
             admission = AuthenticatorChain(links, self.clock, now=self.clock.seconds)
+            enhanced = {
+                name: EnhancedMethod(name, method, self.clock, now=self.clock.seconds)
+                for each in authenticators
+                for name, method in getattr(each, "methods", {}).items()
+            }
         self.engine = MemoryEngine(EngineOptions(**for_engine))
         self.core = Broker(
             self.engine,
             Limits(**for_limits),
             admission or AdmitAll(),
             enhanced=enhanced,
+            authorization=authorization,
             rng=Random(0),  # noqa: S311 - the same choices in every run
         )
         self.clients: list[MemoryClient] = []
