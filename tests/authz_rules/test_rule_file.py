@@ -218,7 +218,8 @@ def test_the_file_is_read_again_and_a_bad_one_changes_nothing(
     changes: list[int] = []
     source.on_change(lambda: changes.append(1))
     events: list[Any] = []
-    globalLogPublisher.addObserver(events.append)
+    note: Any = events.append
+    globalLogPublisher.addObserver(note)
     try:
         source.reload()
         assert changes == []
@@ -228,7 +229,7 @@ def test_the_file_is_read_again_and_a_bad_one_changes_nothing(
         file.write_text("rules = [")
         source.reload()
     finally:
-        globalLogPublisher.removeObserver(events.append)
+        globalLogPublisher.removeObserver(note)
     assert source.authorize(ask("publish", "b")) is True
     assert source.authorize(ask("publish", "a")) is None
     assert [each["event"] for each in events if "event" in each] == ["rules_read", "rules_refused"]

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mqttd.authz.rule_reader import RuleReader
-from mqttd.authz.rules import Decision, RuleSet
+from mqttd.authz.rules import Decision, Rule, RuleSet
+from mqttd.authz.topic_pattern import asked_of
 from mqttd.broker.topics import matches
 from mqttd.identity import AccessRequest, Identity, PeerInfo
 
@@ -206,9 +207,7 @@ def test_finding_by_index_is_looking_at_all_of_them(
     assert (None if found is None else found.rule.number) == plain
 
 
-def _alone(rule: Any, number: int, request: AccessRequest) -> bool:
-    from mqttd.authz.topic_pattern import asked_of
-
+def _alone(rule: Rule, number: int, request: AccessRequest) -> bool:
     return rule.fits_request(request) and rule.topics[number].fits(
         asked_of(request), allow=rule.allow
     )
