@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
 from mqttd.log.lines import client_connected, client_disconnected
+from mqttd.log.text import clip, escape
 from mqttd.log.tokens import without_token
+from mqttd.net.denials import Denials
 from mqttd.packets.reason_codes import phrase
 
 if TYPE_CHECKING:
     from mqttd.broker.connection import Connection
+    from mqttd.identity import AccessRequest
+
+_SHOWN_FILTERS = 10
 
 
 class LoggedEvents:
     """The broker's ``Events`` port, written to the log; one line each."""
 
     _log = Logger()
+
+    def __init__(self) -> None:
+        self._denials = Denials()
 
     def connected(self, connection: Connection) -> None:
         """CONNACK with success was queued."""
@@ -46,6 +55,25 @@ class LoggedEvents:
             **names,
             reason=reason or (phrase(reason_code) if reason_code else "no reason"),
             code=f"{reason_code:02x}",
+        )
+
+    def denied(self, connection: Connection, request: AccessRequest, source: str) -> None:
+        """A client may not do what it asked for."""
+        self._denials.denied(request, source, connection.broker.now)
+
+    def withdrawn(self, connection: Connection, topic_filters: Sequence[str]) -> None:
+        """Subscriptions were dropped, or (none named) the Will."""
+        shown = ", ".join(clip(escape(each)) for each in topic_filters[:_SHOWN_FILTERS])
+        more = len(topic_filters) - _SHOWN_FILTERS
+        self._log.info(
+            "Client {client_id} [{peer}] on {listener} is no longer allowed {what}.",
+            event="permissions_withdrawn",
+            **_names(connection),
+            what=(
+                f"to subscribe to {shown}{f' and {more} more' if more > 0 else ''}: dropped"
+                if topic_filters
+                else "its Will: dropped"
+            ),
         )
 
 

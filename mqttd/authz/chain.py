@@ -1,0 +1,190 @@
+"""Sources of rules asked in order: the first that allows or denies decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from mqttd.authz.identity_rules import IdentityRules
+from mqttd.broker.authorization import Decision
+from mqttd.identity import AccessRequest
+from mqttd.interfaces import IAuthorizer
+
+MOST_ASKED: Final = 10_000
+"""Questions of one chain that are waited for; one more is denied."""
+TIME_LIMIT: Final = 60.0
+"""Seconds one source has for one answer; those built in have shorter limits."""
+IDENTITY: Final = "the rules of the identity"
+NO_MATCH: Final = "authorization.no_match"
+_QUIET: Final = 10.0
+"""Seconds between two log lines about failures of one source."""
+
+Done = Callable[[Decision], None]
+
+_ALLOWED_BY_IDENTITY: Final = Decision(True, IDENTITY)
+_ALLOWED_BY_DEFAULT: Final = Decision(True, NO_MATCH)
+_DENIED_BY_DEFAULT: Final = Decision(False, NO_MATCH)
+
+
+@attrs.define(eq=False)
+class Link:
+    """One source. ``name`` says in the log which: its type, and where the configuration has it."""
+
+    name: str
+    authorizer: IAuthorizer
+    told: float = attrs.field(default=float("-inf"), init=False)
+    failures: int = attrs.field(default=0, init=False)
+
+
+class SourceChain:
+    """The rules of the identity, then the sources, then ``denies``: what no rule speaks of.
+
+    A source that fails, or does not answer in time, denies: nobody is let through because a
+    server is down.
+    """
+
+    _log = Logger()
+
+    def __init__(self, links: Sequence[Link], clock: IReactorTime, *, denies: bool) -> None:
+        self.links = tuple(links)
+        self.denies = denies
+        self._clock = clock
+        self._identity_rules = IdentityRules()
+        self._asked = 0
+
+    @property
+    def asked(self) -> int:
+        """Questions whose answer is waited for."""
+        return self._asked
+
+    def ask(self, request: AccessRequest, done: Done) -> Decision | None:
+        """The decision, or None: then ``done`` is called with it, once and later."""
+        if request.identity.rules:
+            try:
+                said = self._identity_rules.decide(request)
+            except Exception as error:
+                self._log.failure("rules of an identity cannot be used")
+                return Decision(False, f"{IDENTITY}, which failed: {_kind(error)}", known=False)
+            if said is not None:
+                return _ALLOWED_BY_IDENTITY if said.allow else Decision(False, _by_rule(said))
+        return self._ask_from(0, request, done)
+
+    def _ask_from(self, start: int, request: AccessRequest, done: Done) -> Decision | None:
+        for number in range(start, len(self.links)):
+            link = self.links[number]
+            if self._asked >= MOST_ASKED:
+                return Decision(False, f"{link.name}, asked too much at once", known=False)
+            try:
+                answer: Any = link.authorizer.authorize(request)
+            except Exception as error:
+                return self._failed(link, error)
+            if answer is None:
+                continue
+            if answer is True or answer is False:
+                return _decision(link, request, answer)
+            if isinstance(answer, Deferred):
+                waiting = answer
+            elif hasattr(answer, "__await__"):
+                waiting = Deferred.fromCoroutine(_awaited(answer))
+            else:
+                return self._failed(link, TypeError(f"the answer is a {type(answer).__name__}"))
+            decision = self._await(number, request, waiting, done)
+            return None if decision is None else decision[0]
+        return _DENIED_BY_DEFAULT if self.denies else _ALLOWED_BY_DEFAULT
+
+    def _await(
+        self, number: int, request: AccessRequest, waiting: Deferred[Any], done: Done
+    ) -> tuple[Decision | None] | None:
+        """None when the answer is awaited; one that was there already is returned at once."""
+        link = self.links[number]
+        at_once: list[Decision | None] = []
+        returned = False
+
+        def go_on(answer: Any) -> None:
+            self._asked -= 1
+            decision: Decision | None
+            if answer is None:
+                decision = self._ask_from(number + 1, request, done)
+            elif answer is True or answer is False:
+                decision = _decision(link, request, answer)
+            else:
+                error = TypeError(f"the answer is a {type(answer).__name__}")
+                decision = self._failed(link, error)
+            settle(decision)
+
+        def settle(decision: Decision | None) -> None:
+            if not returned:
+                at_once.append(decision)
+            elif decision is not None:
+                done(decision)
+
+        def broke(failure: Any) -> None:
+            self._asked -= 1
+            settle(self._failed(link, failure.value))
+
+        self._asked += 1
+        waiting.addTimeout(TIME_LIMIT, self._clock)
+        waiting.addCallbacks(go_on, broke)
+        waiting.addErrback(partial(self._lost, link))
+        returned = True
+        return (at_once[0],) if at_once else None
+
+    def _lost(self, link: Link, failure: Any) -> None:
+        self._log.failure(
+            "an answer of {name} was lost; this is a bug in mqttd", failure, name=link.name
+        )
+
+    def _failed(self, link: Link, error: BaseException) -> Decision:
+        """Log a failure, not too often; it denies."""
+        link.failures += 1
+        now = self._clock.seconds()
+        late = isinstance(error, DeferredTimeout)
+        what = "did not answer in time" if late else f"failed: {_kind(error)}"
+        if now >= link.told + _QUIET:
+            # The text of an error may quote what the client sent: only its kind is told.
+            self._log.error(
+                "the source of rules {name} {what}; what it was asked about is denied "
+                "({count} times by now)",
+                event="authorizer_failed",
+                name=link.name,
+                what=what,
+                count=link.failures,
+            )
+            link.told = now
+        return Decision(False, f"{link.name}, which {what}", known=False)
+
+
+def _decision(link: Link, request: AccessRequest, allowed: bool) -> Decision:
+    if allowed:
+        return Decision(True, link.name)
+    said = None
+    try:
+        decide = getattr(link.authorizer, "decide", None)
+        said = None if decide is None else decide(request)
+    except Exception:  # it denies all the same
+        said = None
+    rule = getattr(said, "rule", None)
+    return Decision(False, link.name if rule is None else f"{link.name}, {_place(rule)}")
+
+
+def _by_rule(said: Any) -> str:
+    return f"{IDENTITY}, {_place(said.rule)}"
+
+
+def _place(rule: Any) -> str:
+    return f"line {rule.line}" if getattr(rule, "line", 0) else f"rule {rule.number}"
+
+
+def _kind(error: BaseException) -> str:
+    return str(getattr(error, "safe_text", "")) or type(error).__name__
+
+
+async def _awaited(answer: Any) -> Any:
+    return await answer
