@@ -97,15 +97,16 @@ class Permissions:
         request = access_request(
             self._connection, action, topic, qos, retain, group=group, is_will=is_will
         )
-        if not plain or not remember:
-            return authorization.authorize(request, done)
+        remembers = plain and remember
 
         def answered(decision: Decision) -> None:
-            self._remember(topic, bit, decision)
+            self._broker.answered()
+            if remembers:
+                self._remember(topic, bit, decision)
             done(decision)
 
         decision = authorization.authorize(request, answered)
-        if decision is not None:
+        if decision is not None and remembers:
             self._remember(topic, bit, decision)
         return decision
 

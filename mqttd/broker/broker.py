@@ -58,6 +58,9 @@ class Broker:
         self.clients = 0
         self.maximum_clients = 0
         self.now = 0.0
+        self.wake: Callable[[], float] = lambda: self.now
+        """Given by who runs the broker: sees to it that :meth:`commit` comes, and returns the time.
+        Called when an answer that was awaited is there, which can be at any moment."""
         self.starved: set[Session] = set()
         self._known_topics: dict[bytes, None] = {}
         self._swept: list[Connection] = []
@@ -85,6 +88,10 @@ class Broker:
         self.engine.commit(now)
         while self.starved:
             self.starved.pop().flow()
+
+    def answered(self) -> None:
+        """An answer that was awaited is there; what follows from it needs a turn to end."""
+        self.now = self.wake()
 
     def sweep(self, now: float) -> bool:
         """Look at deadlines; to be called about once a second.

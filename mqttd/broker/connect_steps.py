@@ -178,6 +178,7 @@ def connect_request(connection: Connection) -> ConnectRequest:
 
 
 def _answered(connection: Connection, answer: Identity | Refused) -> None:
+    connection.broker.answered()
     if connection.state is not State.ADMITTING:
         return
     if isinstance(answer, Refused):

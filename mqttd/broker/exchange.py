@@ -26,6 +26,7 @@ def exchange_step(connection: Connection, data: bytes | None) -> None:
         connection.state = State.ADMITTING
 
     def done(answer: bytes | Authenticated | Refused) -> None:
+        connection.broker.answered()
         if connection.exchange is not exchange:
             return
         if isinstance(answer, Refused):

@@ -29,6 +29,7 @@ class Turn:
     def __init__(self, reactor: IReactorTime, broker: Broker) -> None:
         self._reactor = reactor
         self._broker = broker
+        broker.wake = self.touch
         self._scheduled = False
         self.dirty: list[Flushable] = []
 

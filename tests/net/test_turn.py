@@ -6,6 +6,11 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
+from mqttd.broker.broker import Broker
+from mqttd.broker.limits import Limits
+from mqttd.engine.memory import MemoryEngine
+from mqttd.engine.options import EngineOptions
+from mqttd.net.admission import OpenAdmission
 from mqttd.net.turn import Turn
 
 
@@ -109,3 +114,19 @@ def test_an_error_of_a_completion_is_logged_and_the_rest_goes_on(world: Any) -> 
     assert [failure.type for failure in world.failures()] == [ZeroDivisionError]
     clock.advance(0)
     assert len(commits.at) == 2
+
+
+def test_an_answer_that_comes_between_turns_gets_one() -> None:
+    """Else what follows from it, a CONNACK maybe, waited for the next sweep."""
+    clock: Any = Clock()
+    engine = MemoryEngine(EngineOptions())
+    broker = Broker(engine, Limits(), OpenAdmission())
+    turn = Turn(clock, broker)
+    clock.advance(7)
+    broker.answered()
+    assert broker.now == 7.0
+    done: list[str] = []
+    engine.later(lambda: done.append("completed"))
+    clock.advance(0)
+    assert done == ["completed"]
+    assert turn.dirty == []
