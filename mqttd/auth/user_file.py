@@ -9,7 +9,8 @@ from typing import Final, TypeVar
 from mqttd.config.errors import ConfigurationErrors, Finding, error, warning
 from mqttd.tls.files import FileProblem, read_file, resolve
 
-_LARGEST: Final = 64 << 20
+LARGEST: Final = 64 << 20
+"""Bytes of a file."""
 _NAMED: Final = 100
 
 _Kept = TypeVar("_Kept")
@@ -50,12 +51,12 @@ def load_users(
     option's."""
     place = resolve(file, base_dir)
     try:
-        data, mode = read_file(place, _LARGEST)
+        data, mode = read_file(place, LARGEST)
     except FileProblem as problem:
         return {}, [error(path, problem.message, problem.cure)]
     users, bad = parse_users(data, read)
     findings = [
-        error(path, f"{place} line {number}: {problem}", "make the line with mqttd passwd")
+        error(path, f"{place} line {number}: {problem}", "make the line with mqttd passwd set")
         for number, problem in bad[:_NAMED]
     ]
     if len(bad) > _NAMED:

@@ -155,8 +155,15 @@ def make_certificate(
     return builder.sign(issuer_key, hashes.SHA256())
 
 
-def write_new(file: Path, content: bytes, mode: int, *, replace: bool = False) -> None:
-    """Create ``file`` whole or not at all, with exactly ``mode``.
+def write_new(
+    file: Path,
+    content: bytes,
+    mode: int,
+    *,
+    replace: bool = False,
+    owner: tuple[int, int] | None = None,
+) -> None:
+    """Create ``file`` whole or not at all, with exactly ``mode``; ``owner``: user and group.
 
     Raises FileExistsError when it is there, unless ``replace``; and other OSErrors.
     """
@@ -166,6 +173,8 @@ def write_new(file: Path, content: bytes, mode: int, *, replace: bool = False) -
         with open(descriptor, "wb") as stream:
             stream.write(content)
             stream.flush()
+            if owner is not None and owner != (os.geteuid(), os.getegid()):
+                os.fchown(descriptor, *owner)
             os.fchmod(descriptor, mode)  # the umask has no say: the key is never open to others
             os.fsync(descriptor)
         if replace:

@@ -34,7 +34,7 @@ built_in_database = AuthenticatorPlugin(
 )
 scram = AuthenticatorPlugin(
     "scram:built_in_database",
-    "SCRAM (MQTT 5) with the users of a file: mqttd passwd --scram.",
+    "SCRAM (MQTT 5) with the users of a file: mqttd passwd set --scram.",
     "mqttd.auth.scram_file.make",
 )
 jwt = AuthenticatorPlugin(
