@@ -104,9 +104,11 @@ class RuleSet:
         last: Rule | None = None
         right = False
         for _, rule, pattern in index.candidates(asked):
+            if not pattern.fits(asked, allow=rule.allow):
+                continue
             if rule is not last:
                 last, right = rule, rule.fits_request(request)
-            if right and pattern.fits(asked, allow=rule.allow):
+            if right:
                 return Decision(rule, pattern.text)
         return None
 
