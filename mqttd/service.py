@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from typing_extensions import override
 
 from mqttd.auth.admission import ListenerAdmission
+from mqttd.authz.authorization import ClientAuthorization
 from mqttd.broker.broker import Broker
 from mqttd.config.errors import Finding
 from mqttd.config.load import Loaded
@@ -82,10 +83,14 @@ class BrokerService(Service):
             events=LoggedEvents(),
             enhanced=admission.methods,
         )
+        authorization = ClientAuthorization(self._clock)
+        authorization.attach(self.broker)
         self.turn = Turn(self._clock, self.broker)
         self.listening = Listening(self.broker, self.turn, self._clock, reactor)
         self.live = LiveTrust(self.listening, self._clock)
-        self.trust = Trust(loaded, reactor, self.live.credentials_changed, admission)
+        self.trust = Trust(
+            loaded, reactor, self.live.credentials_changed, admission, authorization
+        )
         self.watcher = Watcher(
             self._clock,
             lambda: self._in_thread(self.reloader.look),

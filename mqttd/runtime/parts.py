@@ -12,12 +12,27 @@ from twisted.logger import Logger
 from mqttd.auth.admission import OPEN, Doors
 from mqttd.auth.chain import AuthenticatorChain, Link
 from mqttd.auth.enhanced import EnhancedMethod
+from mqttd.authz.authorization import Rules
+from mqttd.authz.chain import Link as SourceLink
+from mqttd.authz.chain import SourceChain
 from mqttd.broker.ports import EnhancedAuthenticator
 from mqttd.config.errors import ConfigurationErrors, error
 from mqttd.config.load import Loaded
 from mqttd.config.schema.listeners import ListenerOptions
-from mqttd.interfaces import IAuthenticator, IPSKStore, IRevocationChecker, PluginContext
-from mqttd.plugins import UnknownPlugin, authenticator, psk_store, revocation_checker
+from mqttd.interfaces import (
+    IAuthenticator,
+    IAuthorizer,
+    IPSKStore,
+    IRevocationChecker,
+    PluginContext,
+)
+from mqttd.plugins import (
+    UnknownPlugin,
+    authenticator,
+    authorizer,
+    psk_store,
+    revocation_checker,
+)
 from mqttd.psk.guard import GuardedStore
 from mqttd.runtime.sources import digests_of
 from mqttd.startup_trust import SWITCHES
@@ -48,10 +63,12 @@ class Parts:
         changed: Callable[[], object],
         former: Parts | None = None,
         data_dir: Path | None = None,
+        rules_changed: Callable[[], object] = lambda: None,
     ) -> None:
         self._made: list[tuple[tuple[object, ...], Any]] = []
         self._former = former
         self._changed = changed
+        self._rules_changed = rules_changed
         configuration = loaded.configuration
         folder = data_dir or loaded.base_dir / configuration.data_dir
         self._context = PluginContext(reactor, loaded.base_dir, folder)
@@ -61,7 +78,12 @@ class Parts:
         self.time_limits: dict[str, float] = {}
         self.doors: dict[str, Doors] = {}
         self.authenticators: list[IAuthenticator] = []
+        self.authorizers: list[IAuthorizer] = []
         findings = []
+        try:
+            self.rules = self._rules(loaded)
+        except ConfigurationErrors as errors:
+            findings += errors.findings
         try:
             self.psk = self._psk_store(loaded)
         except ConfigurationErrors as errors:
@@ -182,6 +204,36 @@ class Parts:
         chain = AuthenticatorChain(links, reactor)
         return Doors(chain, needs_username, methods)
 
+    def _rules(self, loaded: Loaded) -> Rules:
+        """What clients may do, wherever they come in."""
+        options = loaded.configuration.authorization
+        links: list[SourceLink] = []
+        for entry in options.sources:
+            if not entry.enable:
+                continue
+            plugin = _named(
+                lambda name=entry.type: authorizer(name),  # type: ignore[misc]
+                f"{entry.path}.type",
+            )
+            key = ("authorizer", entry.type, entry.options)
+            made = self._part(key, plugin, entry.options, entry.path)
+            if not any(made is each for each in self.authorizers):
+                self.authorizers.append(made)
+            links.append(SourceLink(f"{entry.path} ({entry.type})", made))
+        cache = options.cache
+        return Rules(
+            SourceChain(links, self._context.reactor, denies=options.denies),
+            remembered=cache.max_size if cache.enable else 0,
+            remembered_for=cache.ttl,
+            disconnects=options.deny_action == "disconnect",
+            key=(
+                tuple(id(link.authorizer) for link in links),
+                options.denies,
+                options.deny_action,
+                cache,
+            ),
+        )
+
     def _part(
         self,
         key: tuple[object, ...],
@@ -199,7 +251,11 @@ class Parts:
                 return part
         try:
             part = guard(plugin.make(options, self._context))
-            if not IAuthenticator.providedBy(part):
+            if key[0] == "authorizer":
+                on_change = getattr(part, "on_change", None)
+                if on_change is not None:
+                    on_change(self._rules_changed)
+            elif not IAuthenticator.providedBy(part):
                 part.on_change(self._changed)
         except ConfigurationErrors:
             raise

@@ -13,6 +13,7 @@ import attrs
 from mqttd.config.load import Loaded
 from mqttd.config.option import PATH, PATH_OR_PEM, documentation_of, is_pem
 from mqttd.config.schema.authentication import Authenticator
+from mqttd.config.schema.authorization import Source
 from mqttd.config.schema.listeners import Listeners
 
 _WRITTEN = frozenset(("data_dir", "log.file.path", "control.socket"))
@@ -101,7 +102,7 @@ def _paths(section: Any, path: str) -> Iterator[tuple[str, str]]:
         for each in section:
             yield from _paths(each, path)
         return
-    if isinstance(section, Authenticator):
+    if isinstance(section, Authenticator | Source):
         if section.enable:
             yield from _paths(section.options, section.path)
         return

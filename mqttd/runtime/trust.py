@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succee
 from twisted.logger import Logger
 
 from mqttd.auth.admission import ListenerAdmission
+from mqttd.authz.authorization import ClientAuthorization
 from mqttd.config.errors import ConfigurationErrors, Finding
 from mqttd.config.load import Loaded
 from mqttd.config.schema.listeners import ListenerOptions
@@ -109,7 +110,8 @@ class Trust:
     """Holds the credentials in use.
 
     ``changed`` is called when sessions must be checked again: with the ids of listeners, or with
-    None for all. ``admission`` is what the broker asks about each CONNECT.
+    None for all. ``admission`` is what the broker asks about each CONNECT, ``authorization`` about
+    what clients do then.
     """
 
     _log = Logger()
@@ -120,10 +122,12 @@ class Trust:
         reactor: Any,
         changed: Callable[[Collection[str] | None], object],
         admission: ListenerAdmission | None = None,
+        authorization: ClientAuthorization | None = None,
     ) -> None:
         self._reactor = reactor
         self._changed = changed
         self._admission = admission or ListenerAdmission()
+        self._authorization = authorization or ClientAuthorization(reactor)
         self._current: Credentials | None = None
         self._running = False
         self._data_dir = loaded.base_dir / loaded.configuration.data_dir
@@ -160,7 +164,14 @@ class Trust:
     def parts(self, loaded: Loaded) -> Parts:
         """Checkers and stores for a configuration. Raises ConfigurationErrors."""
         former = None if self._current is None else self._current.parts
-        return Parts(loaded, self._reactor, self._tell, former, self._data_dir)
+        return Parts(
+            loaded,
+            self._reactor,
+            self._tell,
+            former,
+            self._data_dir,
+            self._authorization.changed,
+        )
 
     def prepare(self, loaded: Loaded, parts: Parts) -> Credentials:
         """Credentials for ``loaded``, to be used by :meth:`adopt`; may run in a thread.
@@ -253,6 +264,7 @@ class Trust:
         self._admission.use(credentials.parts.doors)
         if self._running:
             credentials.parts.take_over(None if former is None else former.parts)
+        self._authorization.use(credentials.parts.rules)
         if former is None:
             return succeed(None)
         self.stapler.keep_only(each.certificate for each in credentials.stapled)
@@ -284,6 +296,7 @@ class Trust:
         """End background work."""
         self._running = False
         self.stapler.stop()
+        self._authorization.stop()
         if self._current is not None:
             self._current.parts.stop()
 
@@ -295,7 +308,7 @@ class Trust:
 
     def _read_files(self, parts: Parts) -> Iterator[Deferred[Any]]:
         """Stores and checkers read the files they were made from, which were checked before."""
-        for part in (parts.psk, parts.crl, *parts.authenticators):
+        for part in (parts.psk, parts.crl, *parts.authenticators, *parts.authorizers):
             reload = getattr(part, "reload", None)
             if reload is None:
                 continue
