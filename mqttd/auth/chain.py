@@ -12,7 +12,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from mqttd.auth.enhanced import TIME_LIMIT, still_good, unavailable
+from mqttd.auth.answers import WrongAnswer, presentable, still_good
+from mqttd.auth.enhanced import TIME_LIMIT, unavailable
 from mqttd.auth.failing import Failures
 from mqttd.identity import ConnectRequest, Identity, Refused
 from mqttd.interfaces import IAuthenticator
@@ -72,9 +73,11 @@ class AuthenticatorChain:
             try:
                 answer: Any = link.authenticator.authenticate(request)
             except Refused as refused:
-                done(refused)
+                done(presentable(refused))
                 return
-            except Exception as error:
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # asyncio's CancelledError is no Exception
                 if link.ignores_errors:
                     self._failures[number].add(error, _NEXT)
                     continue
@@ -83,7 +86,7 @@ class AuthenticatorChain:
             if answer is None:
                 continue
             if isinstance(answer, Identity):
-                done(self._checked(answer))
+                self._came_in(request, number, done, answer)
                 return
             self._await(request, number, answer, done)
             return
@@ -109,7 +112,7 @@ class AuthenticatorChain:
     def _answered(self, request: ConnectRequest, at: int, done: Done, answer: Any) -> None:
         self._asked -= 1
         if isinstance(answer, Identity):
-            done(self._checked(answer))
+            self._came_in(request, at, done, answer)
         elif answer is None:
             self._ask(request, at + 1, done)
         else:
@@ -119,12 +122,17 @@ class AuthenticatorChain:
         self._asked -= 1
         error = failure.value
         if isinstance(error, Refused):
-            done(error)
+            done(presentable(error))
         else:
             self._failed(request, at, done, error)
 
-    def _checked(self, identity: Identity) -> Identity | Refused:
-        return still_good(identity, self._now())
+    def _came_in(self, request: ConnectRequest, at: int, done: Done, identity: Identity) -> None:
+        try:
+            answer = still_good(identity, self._now())
+        except WrongAnswer as error:
+            self._failed(request, at, done, error)
+        else:
+            done(answer)
 
     def _failed(self, request: ConnectRequest, at: int, done: Done, error: BaseException) -> None:
         """An authenticator gave no answer: the next is asked, or the client is refused."""

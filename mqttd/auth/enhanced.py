@@ -10,8 +10,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from mqttd.auth.answers import WrongAnswer, presentable, still_good
 from mqttd.auth.failing import Failures
-from mqttd.identity import Authenticated, ConnectRequest, Identity, Refused
+from mqttd.identity import Authenticated, ConnectRequest, Refused
 from mqttd.interfaces import IEnhancedAuthenticator, IEnhancedExchange
 from mqttd.packets.reason_codes import ReasonCode
 
@@ -22,13 +23,6 @@ _LONGEST: Final = 65_535
 
 Answer: TypeAlias = bytes | Authenticated | Refused
 Done: TypeAlias = Callable[[Answer], None]
-
-
-def still_good(identity: Identity, now: float) -> Identity | Refused:
-    """An identity that has ended already (``now``: epoch seconds) lets nobody in."""
-    if identity.expires_at is not None and identity.expires_at <= now:
-        return Refused(ReasonCode.BAD_USER_NAME_OR_PASSWORD, "what was proved has expired")
-    return identity
 
 
 def unavailable() -> Refused:
@@ -57,7 +51,7 @@ class EnhancedMethod:
         try:
             return _Exchange(self, self.method.start(request, data))
         except Refused as refused:
-            return _Exchange(self, None, refused)
+            return _Exchange(self, None, presentable(refused))
         except Exception as error:
             self.failures.add(error)
             return _Exchange(self, None, unavailable())
@@ -105,30 +99,25 @@ class _Exchange:
         if isinstance(answer, bytes) and len(answer) <= _LONGEST:
             return answer
         if isinstance(answer, Authenticated):
-            good = still_good(answer.identity, self._asked.now())
+            try:
+                good = still_good(answer.identity, self._asked.now())
+            except WrongAnswer as error:
+                return self._failed(error)
             if isinstance(good, Refused):
                 self._over = good
                 return good
             return answer
         what = "too long" if isinstance(answer, bytes) else type(answer).__name__
-        return self._failed(_Wrong(f"a step was answered with what is {what}"))
+        return self._failed(WrongAnswer(f"a step was answered with what is {what}"))
 
     def _failed(self, error: BaseException) -> Refused:
         """Nothing follows a refusal: the exchange is over."""
         if isinstance(error, Refused):
-            self._over = error
+            self._over = presentable(error)
         else:
             self._asked.failures.add(error)
             self._over = unavailable()
         return self._over
-
-
-class _Wrong(TypeError):  # noqa: N818 - names what happened
-    """An answer that the interface does not know."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.safe_text = text
 
 
 async def _awaited(answer: Awaitable[Any]) -> Any:
