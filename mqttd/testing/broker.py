@@ -12,13 +12,16 @@ from twisted.internet.task import Clock
 
 from mqttd.auth.chain import AuthenticatorChain, Link
 from mqttd.auth.enhanced import EnhancedMethod
+from mqttd.authz.authorization import ClientAuthorization, Rules
+from mqttd.authz.chain import Link as SourceLink
+from mqttd.authz.chain import SourceChain
 from mqttd.broker.broker import Broker
 from mqttd.broker.limits import Limits
 from mqttd.broker.ports import Admission, Authorization, EnhancedAuthenticator
 from mqttd.engine.memory import MemoryEngine
 from mqttd.engine.options import EngineOptions
 from mqttd.identity import ConnectRequest, Identity, PeerInfo, Refused
-from mqttd.interfaces import IAuthenticator
+from mqttd.interfaces import IAuthenticator, IAuthorizer
 from mqttd.testing.client import MemoryClient
 from mqttd.testing.requests import SOMEBODY
 
@@ -37,11 +40,14 @@ class MemoryBroker:
     """A broker with the memory engine. ``options`` are the names of the ``mqtt {}`` options.
 
     ``authenticators`` are asked in order, as those of the configuration, and their ``methods`` are
-    offered for enhanced authentication; without any, everybody comes in. ``admission``,
-    ``enhanced`` and ``authorization`` are the broker's own ports instead, for tests of the broker.
+    offered for enhanced authentication; without any, everybody comes in. ``authorizers`` say in
+    order what clients may do, and what none of them speaks of is denied; without any, everything
+    is allowed. ``admission``, ``enhanced`` and ``authorization`` are the broker's own ports
+    instead, for tests of the broker.
 
     ``clock`` is a :class:`twisted.internet.task.Clock`, for plugins that want a reactor to call
-    them later; ``now`` is its time in seconds, and counts as the time of day too. ``core`` and
+    them later (a new one at 1000 seconds unless given); ``now`` is its time, and counts as the
+    time of day too. ``core`` and
     ``engine`` are the parts that run. Choices of the broker that are random in production repeat
     from run to run.
     """
@@ -50,13 +56,17 @@ class MemoryBroker:
         self,
         *,
         authenticators: Sequence[IAuthenticator] = (),
+        authorizers: Sequence[IAuthorizer] = (),
+        clock: Clock | None = None,
         admission: Admission | None = None,
         enhanced: Mapping[str, EnhancedAuthenticator] | None = None,
         authorization: Authorization | None = None,
         **options: Any,
     ) -> None:
-        self.clock = Clock()
-        self.clock.rightNow = 1_000.0
+        if clock is None:
+            clock = Clock()
+            clock.rightNow = 1_000.0
+        self.clock = clock
         known = set(attrs.fields_dict(Limits))
         for_limits = {name: value for name, value in options.items() if name in known}
         engine_names = set(attrs.fields_dict(EngineOptions))
@@ -83,6 +93,17 @@ class MemoryBroker:
             authorization=authorization,
             rng=Random(0),  # noqa: S311 - the same choices in every run
         )
+        if authorizers:
+            if authorization is not None:
+                raise TypeError("authorizers take the place of authorization")
+            own = ClientAuthorization(self.clock)
+            own.attach(self.core)
+            sources = [SourceLink(type(each).__name__, each) for each in authorizers]
+            own.use(Rules(SourceChain(sources, self.clock, denies=True)))
+            for each in authorizers:
+                on_change = getattr(each, "on_change", None)
+                if on_change is not None:
+                    on_change(own.changed)
         self.clients: list[MemoryClient] = []
         self._made = 0
 
