@@ -52,7 +52,9 @@ class EnhancedMethod:
             return _Exchange(self, self.method.start(request, data))
         except Refused as refused:
             return _Exchange(self, None, presentable(refused))
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # asyncio's CancelledError is no Exception
             self.failures.add(error)
             return _Exchange(self, None, unavailable())
 
@@ -79,7 +81,9 @@ class _Exchange:
             return
         try:
             answer: Any = self._exchange.step(data)
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # asyncio's CancelledError is no Exception
             done(self._failed(error))
             return
         if isinstance(answer, bytes | Authenticated):
