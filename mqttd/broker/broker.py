@@ -59,7 +59,7 @@ class Broker:
         self.maximum_clients = 0
         self.now = 0.0
         self.wake: Callable[[], float] = lambda: self.now
-        """Given by who runs the broker: sees to it that :meth:`commit` comes, and returns the time.
+        """Given by who runs the broker: sees to it that :meth:`commit` comes, returns the time.
         Called when an answer that was awaited is there, which can be at any moment."""
         self.starved: set[Session] = set()
         self._known_topics: dict[bytes, None] = {}

@@ -169,7 +169,7 @@ class HTTPBackend(Generic[Answer]):
                 if failure.cause in _OUTAGES and not failure.waited:
                     known = True
                     self._failed(server)
-                raise _plain(failure) from None
+                raise _plain(failure, server.name) from None
             known = True
             if answer.status in _GATEWAY:
                 self._failed(server)
@@ -202,13 +202,15 @@ class HTTPBackend(Generic[Answer]):
             self._complaints.paused(server.name, self._options.circuit_breaker.reset)
 
 
-def _plain(failure: FetchError) -> FetchError:
+def _plain(failure: FetchError, server: str) -> FetchError:
     """The failure in words without any address: one may hold a password."""
     match failure.cause:
         case "redirects":
-            return FetchError(failure.cause, "the server sends us elsewhere, which is not done")
+            return FetchError(failure.cause, f"{server} sends us elsewhere, which is not done")
         case "bad-url":
-            return FetchError(failure.cause, "a rendered address cannot be used")
+            return FetchError(failure.cause, f"a rendered address of {server} cannot be used")
+        case _ if server not in failure.text:
+            return FetchError(failure.cause, f"{server}: {failure.text}", waited=failure.waited)
         case _:
             return failure
 
