@@ -31,14 +31,17 @@ def answer_of(answer: Any) -> Any:
 
 
 def settle(answer: Any) -> Any:
-    """The answer, the Failure in its place, or WAITING."""
+    """The answer, the Failure in its place, or WAITING: then nobody waits for it any more."""
     if not isinstance(answer, Deferred):
         if not hasattr(answer, "__await__"):
             return answer
         answer = Deferred.fromCoroutine(_awaited(answer))
     results: list[Any] = []
     answer.addBoth(results.append)
-    return results[0] if results else WAITING
+    if results:
+        return results[0]
+    answer.cancel()
+    return WAITING
 
 
 async def _awaited(answer: Any) -> Any:

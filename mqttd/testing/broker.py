@@ -47,9 +47,8 @@ class MemoryBroker:
 
     ``clock`` is a :class:`twisted.internet.task.Clock`, for plugins that want a reactor to call
     them later (a new one at 1000 seconds unless given); ``now`` is its time, and counts as the
-    time of day too. ``core`` and
-    ``engine`` are the parts that run. Choices of the broker that are random in production repeat
-    from run to run.
+    time of day too. ``core`` and ``engine`` are the parts that run. Choices of the broker that are
+    random in production repeat from run to run.
     """
 
     def __init__(
