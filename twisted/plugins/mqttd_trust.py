@@ -67,3 +67,8 @@ acl_mosquitto = AuthorizerPlugin(
     "Rules in the format of mosquitto's acl_file.",
     "mqttd.authz.mosquitto_acl.make",
 )
+acl_http = AuthorizerPlugin(
+    "http",
+    "Asks an HTTP server.",
+    "mqttd.authz.http_authorizer.make",
+)
