@@ -123,7 +123,8 @@ class CredOptions:
     checker: str = option(
         TEXT,
         "",
-        "The checker as a string, such as ``file:/etc/passwords``; ``twist --help`` has more.",
+        "The checker as a string, such as ``file:/etc/passwords``; ``twist conch --help-auth`` lists
+        them.",
         hidden=True,
         shown_default="unset",
     )
