@@ -92,19 +92,22 @@ class MemoryBroker:
             authorization=authorization,
             rng=Random(0),  # noqa: S311 - the same choices in every run
         )
-        if authorizers:
-            if authorization is not None:
-                raise TypeError("authorizers take the place of authorization")
-            own = ClientAuthorization(self.clock)
-            own.attach(self.core)
-            sources = [SourceLink(type(each).__name__, each) for each in authorizers]
-            own.use(Rules(SourceChain(sources, self.clock, denies=True)))
-            for each in authorizers:
-                on_change = getattr(each, "on_change", None)
-                if on_change is not None:
-                    on_change(own.changed)
+        if authorizers and authorization is not None:
+            raise TypeError("authorizers take the place of authorization")
+        if authorization is None and (authenticators or authorizers):  # identities bring rules
+            self._authorize(authorizers)
         self.clients: list[MemoryClient] = []
         self._made = 0
+
+    def _authorize(self, authorizers: Sequence[IAuthorizer]) -> None:
+        own = ClientAuthorization(self.clock)
+        own.attach(self.core)
+        sources = [SourceLink(type(each).__name__, each) for each in authorizers]
+        own.use(Rules(SourceChain(sources, self.clock, denies=bool(sources))))
+        for each in authorizers:
+            on_change = getattr(each, "on_change", None)
+            if on_change is not None:
+                on_change(own.changed)
 
     @property
     def now(self) -> float:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from cryptography import x509
 from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from zope.interface import implementer
 
 from mqttd.auth.enhanced import TIME_LIMIT
-from mqttd.identity import ConnectRequest, Identity, Refused
-from mqttd.interfaces import IAuthenticator
+from mqttd.authz.authorization import ClientAuthorization
+from mqttd.identity import AccessRequest, AccessRule, ConnectRequest, Identity, Refused
+from mqttd.interfaces import IAuthenticator, IAuthorizer
 from mqttd.packets.connack import Connack
+from mqttd.packets.publish import Publish
 from mqttd.testing import (
     AdmitAll,
     MemoryBroker,
@@ -135,6 +138,51 @@ def test_an_answer_that_never_comes() -> None:
     assert client.take_one(Connack).reason_code == 0x88
 
 
+@implementer(IAuthorizer)
+class Allows:
+    """Allows what ``allowed`` holds; it can be changed."""
+
+    def __init__(self, *allowed: str) -> None:
+        self.allowed = set(allowed)
+        self.told: list[Callable[[], object]] = []
+
+    async def authorize(self, request: AccessRequest) -> bool | None:
+        return True if request.topic in self.allowed else None
+
+    def on_change(self, changed: Callable[[], object]) -> None:
+        self.told.append(changed)
+
+
+def test_authorizers_are_asked() -> None:
+    one, other = Allows("a"), Allows("b")
+    broker = MemoryBroker(authorizers=[one, other])
+    client = broker.connected("c")
+    assert list(client.subscribe("a", "b", "x", qos=1).reason_codes) == [1, 1, 0x87]
+    client.publish("a", b"1")
+    client.publish("b", b"2")
+    client.publish("x", b"3")
+    assert [packet.payload for packet in client.take_all(Publish)] == [b"1", b"2"]
+    other.allowed.clear()
+    for changed in other.told:
+        changed()
+    broker.advance(5)
+    client.publish("a", b"4")
+    client.publish("b", b"5")
+    assert [packet.payload for packet in client.take_all(Publish)] == [b"4"]
+
+
+def test_rules_of_an_identity_count() -> None:
+    rules = (AccessRule(False, "publish", ("private/#",)),)
+    answers = Answers(lambda request: Identity(rules=rules))
+    client = MemoryBroker(authenticators=[answers]).connected("c")
+    client.subscribe("#")
+    client.publish("private/a", b"1")
+    client.publish("public/a", b"2")
+    assert client.take_one(Publish).payload == b"2"
+
+
 def test_one_way_to_admit() -> None:
     with pytest.raises(TypeError, match="take the place"):
         MemoryBroker(authenticators=[Answers(refuse)], admission=AdmitAll())
+    with pytest.raises(TypeError, match="take the place"):
+        MemoryBroker(authorizers=[Allows()], authorization=ClientAuthorization(Clock()))
