@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +61,16 @@ log.console.level = debug
 class Running:
     """A broker process: its ports by listener id, its log, and a way to stop it."""
 
-    def __init__(self, folder: Path, config: str) -> None:
+    def __init__(self, folder: Path, config: str, twistd: Sequence[str] = ()) -> None:
         self.folder = folder
         self.ports: dict[str, int] = {}
         self.lines: list[str] = []
         self._new: queue.Queue[str | None] = queue.Queue()
         path = folder / "mqttd.conf"
         path.write_text(config)
-        twistd = Path(sys.executable).parent / "twistd"
+        command = twistd or [str(Path(sys.executable).parent / "twistd")]
         self.process = subprocess.Popen(
-            [str(twistd), "-n", "--pidfile=", "mqttd", "--config", str(path)],
+            [*command, "-n", "--pidfile=", "mqttd", "--config", str(path)],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -128,11 +128,14 @@ class Running:
 def start_broker(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[..., Running]]:
-    """Start a broker with a configuration; it is ready when this returns."""
+    """Start a broker with a configuration; it is ready when this returns. ``twistd`` is the
+    command of another installation."""
     running: list[Running] = []
 
-    def start(config: str = CONFIG, folder: Path | None = None) -> Running:
-        broker = Running(folder or tmp_path_factory.mktemp("broker"), config)
+    def start(
+        config: str = CONFIG, folder: Path | None = None, twistd: Sequence[str] = ()
+    ) -> Running:
+        broker = Running(folder or tmp_path_factory.mktemp("broker"), config, twistd)
         running.append(broker)
         broker.wait_for(_READY)
         return broker
