@@ -71,6 +71,8 @@ def verify(password: bytes, text: str) -> bool:
         salt, kept = _mosquitto_6(text)
         return hmac.compare_digest(hashlib.sha512(password + salt).digest(), kept)
     if kind == "7":
+        if password.endswith(b"\0"):
+            return False  # HMAC pads keys with it (RFC 2104): as good as without
         rounds, salt, kept = _mosquitto_7(text)
         made = hashlib.pbkdf2_hmac("sha512", password, salt, rounds, len(kept))
         return hmac.compare_digest(made, kept)
