@@ -12,22 +12,26 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from typing_extensions import override
 
+from mqttd.abuse.admission import GuardedAdmission, GuardedMethods
 from mqttd.auth.admission import ListenerAdmission
 from mqttd.authz.authorization import ClientAuthorization
 from mqttd.broker.broker import Broker
 from mqttd.config.errors import Finding
 from mqttd.config.load import Loaded
+from mqttd.control.banned import BannedControl
 from mqttd.control.running import RunningControl
 from mqttd.control.server import control_server
 from mqttd.engine.memory import MemoryEngine
 from mqttd.log import trace
 from mqttd.log.setup import Log
-from mqttd.net.events import LoggedEvents
+from mqttd.net.guarded_events import GuardedEvents
 from mqttd.net.listeners import Listener
 from mqttd.net.live import LiveTrust
+from mqttd.net.refusals import Refusals
 from mqttd.net.steady_clock import SteadyClock
 from mqttd.net.sweeper import Sweeper
 from mqttd.net.turn import Turn
+from mqttd.runtime.abuse import Abuse
 from mqttd.runtime.expiry import Expiry
 from mqttd.runtime.figures import Figures
 from mqttd.runtime.hints import print_hints
@@ -76,17 +80,20 @@ class BrokerService(Service):
         configuration = loaded.configuration
         self.engine = MemoryEngine(engine_options(configuration))
         admission = ListenerAdmission()
+        self.abuse = Abuse(loaded, self._clock, in_thread=self._in_thread)
+        guard, refusals = self.abuse.guard, Refusals(self._clock)
         self.broker = Broker(
             self.engine,
             limits_of(configuration),
-            admission,
-            events=LoggedEvents(),
-            enhanced=admission.methods,
+            GuardedAdmission(admission, guard),
+            events=GuardedEvents(guard, refusals),
+            enhanced=GuardedMethods(admission.methods, guard),
         )
         authorization = ClientAuthorization(self._clock)
         authorization.attach(self.broker)
         self.turn = Turn(self._clock, self.broker)
-        self.listening = Listening(self.broker, self.turn, self._clock, reactor)
+        self.listening = Listening(self.broker, self.turn, self._clock, reactor, guard, refusals)
+        self.abuse.watch(self.broker, self.listening)
         self.live = LiveTrust(self.listening, self._clock)
         self.trust = Trust(
             loaded, reactor, self.live.credentials_changed, admission, authorization
@@ -112,7 +119,11 @@ class BrokerService(Service):
         self.listening.make(configuration, credentials)
         self.expiry = Expiry(reactor, self.trust.own_certificates)
         self.figures = Figures(
-            self.broker, reactor, self._clock, self.turn.touch, self.expiry.figures
+            self.broker,
+            reactor,
+            self._clock,
+            self.turn.touch,
+            lambda: {**self.expiry.figures(), **self.abuse.figures()},
         )
         self._sweeper = Sweeper(self._clock, self.broker, self.listening)
         running = RunningControl(
@@ -122,6 +133,7 @@ class BrokerService(Service):
             self.trust,
             self.reloader,
             self._clock,
+            BannedControl(self.abuse),
             log,
         )
         self.control = control_server(running, loaded, reactor)
@@ -185,6 +197,7 @@ class BrokerService(Service):
         configuration = loaded.configuration
         if self._output is not None:
             self._output.set_levels(configuration.log)
+        self.abuse.configure(configuration)
         self.figures.start(configuration.sys_topics)
         self.watcher.interval = configuration.reload_interval
         self.expiry.start()
@@ -204,7 +217,7 @@ class BrokerService(Service):
         self.expiry.stop()
         self._unwatch()
         self._unwatch = lambda: None
-        closing = [*self.listening.close(), self.control.stop()]
+        closing = [*self.listening.close(), self.control.stop(), self.abuse.stop()]
         count = len(self.broker.connections)
         if count:
             self._log.info("stopping; {count} connections are closed", count=count)

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from mqttd.cli import ctl_text
+from mqttd.cli import ctl_banned, ctl_text
+from mqttd.cli.ctl_answer import Answer, Misuse
 from mqttd.cli.ctl_client import ControlClient, NoAnswer, Refusal, find_socket
 
 EXIT_FAILED = 1
@@ -70,24 +71,14 @@ def add_command(commands: Any) -> None:
     ):
         made = add(name, text, ask)
         made.add_argument("action", nargs="?", choices=("list", "refresh"), default="list")
+    ctl_banned.add_arguments(
+        add("banned", "show, add or remove who may not come in", ctl_banned.banned)
+    )
     add("plugins", "plugins that are installed", _plugins)
     add("reload", "read configuration and files again", _reload)
 
 
-class Answer:
-    """What a command prints: ``value`` as JSON, or ``text``; ``status`` is the exit status."""
-
-    def __init__(self, value: object, text: str, status: int = 0) -> None:
-        self.value = value
-        self.text = text
-        self.status = status
-
-
 _Command = Callable[[ControlClient, argparse.Namespace], Answer]
-
-
-class Misuse(Exception):  # noqa: N818
-    """The command line lacks something."""
 
 
 def run(options: argparse.Namespace, ask: _Command) -> int:

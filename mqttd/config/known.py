@@ -10,7 +10,7 @@ from mqttd.config import schema
 _SECTIONS = (
     "ai alarm api_key actions auto_subscribe banned bridges broker cluster conn_congestion "
     "connectors dashboard delayed durable_sessions durable_storage event_message exhook "
-    "flapping_detect force_gc force_shutdown gateway license limiter "
+    "force_gc force_shutdown gateway license limiter "
     "message_transformation node opentelemetry overload_protection plugins prometheus "
     "retainer rewrite rpc rule_engine schema_registry schema_validation slow_subs sources "
     "stats sysmon telemetry topic_metrics zones"
@@ -18,10 +18,7 @@ _SECTIONS = (
 EMQX_SECTIONS = frozenset(_SECTIONS.split())
 """Top-level sections of EMQX's file."""
 
-_LIMITS = (
-    "max_conn_burst messages_rate messages_burst bytes_rate bytes_burst limiter "
-    "delivery_messages_rate delivery_bytes_rate subscribe_rate"
-)
+_LIMITS = "limiter delivery_messages_rate delivery_bytes_rate subscribe_rate"
 
 _NOT_HERE: Mapping[type, str] = MappingProxyType(
     {

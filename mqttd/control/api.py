@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from mqttd.config.errors import InvalidValue
 from mqttd.config.types import parse_duration
-from mqttd.control.ports import LARGEST_PAGE, Control, ControlError, Row, bad_request
+from mqttd.control.ports import LARGEST_PAGE, Control, ControlError, Page, Row, bad_request
 
 LARGEST_BODY: Final = 64 << 10
 """Bytes of a request's body; every request of this API is far smaller."""
@@ -98,7 +98,16 @@ def _listener_action(control: Control, asked: Asked) -> Any:
 def _clients(control: Control, asked: Asked) -> Row:
     page = asked.number("page", 1, 10_000_000)
     limit = asked.number("limit", _USUAL_PAGE, LARGEST_PAGE)
-    found = control.clients(page, limit, asked.duration("expiring"))
+    return _paged(control.clients(page, limit, asked.duration("expiring")), page, limit)
+
+
+def _banned(control: Control, asked: Asked) -> Row:
+    page = asked.number("page", 1, 10_000_000)
+    limit = asked.number("limit", _USUAL_PAGE, LARGEST_PAGE)
+    return _paged(control.banned.list(page, limit), page, limit)
+
+
+def _paged(found: Page, page: int, limit: int) -> Row:
     more = page * limit < found.count
     meta = {"page": page, "limit": limit, "count": found.count, "hasnext": more}
     return {"data": list(found.rows), "meta": meta}
@@ -128,6 +137,12 @@ ROUTES: Final[dict[str, dict[str, Handler]]] = {
     "crl/refresh": {"POST": lambda control, _: control.refresh_crl()},
     "ocsp": {"GET": lambda control, _: control.ocsp()},
     "ocsp/refresh": {"POST": lambda control, _: control.refresh_ocsp()},
+    "banned": {
+        "GET": _banned,
+        "POST": lambda control, asked: control.banned.add(asked.object()),
+        "DELETE": lambda control, _: control.banned.clear(),
+    },
+    "banned/*/*": {"DELETE": lambda control, asked: control.banned.remove(*asked.names)},
     "reload": {"POST": lambda control, _: control.reload()},
     "plugins": {"GET": lambda control, _: control.plugins()},
 }

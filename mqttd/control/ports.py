@@ -37,6 +37,22 @@ class Page:
     count: int
 
 
+class Banned(Protocol):
+    """Who may not come in; entries as EMQX has them: ``{as, who, by, reason, at, until}``."""
+
+    def list(self, page: int, limit: int) -> Page:
+        """Page ``page``, from 1, of ``limit`` entries, oldest first."""
+
+    def add(self, row: Row) -> Row:
+        """Ban somebody; the entry as it is kept."""
+
+    def remove(self, kind: str, who: str) -> None:
+        """Take an entry out."""
+
+    def clear(self) -> None:
+        """Take all out."""
+
+
 class Control(Protocol):
     """The running broker. Methods are called in the reactor's thread and raise ControlError."""
 
@@ -88,6 +104,10 @@ class Control(Protocol):
 
     def reload(self) -> Awaitable[Row]:
         """Read configuration and files again; what changed, what was refused and why."""
+
+    @property
+    def banned(self) -> Banned:
+        """The list of bans."""
 
     def plugins(self) -> list[Row]:
         """Installed plugins by kind and name."""

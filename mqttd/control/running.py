@@ -19,6 +19,7 @@ from mqttd.broker.state import State
 from mqttd.config.errors import InvalidValue
 from mqttd.config.option import documentation_of
 from mqttd.config.schema.log import LOG_LEVELS, ConsoleLog
+from mqttd.control.banned import BannedControl
 from mqttd.control.ports import ControlError, Page, Row, bad_request
 from mqttd.control.rows import (
     certificate_row,
@@ -58,6 +59,7 @@ class RunningControl:
     trust: Trust
     reloader: Reloader
     clock: IReactorTime
+    banned: BannedControl
     output: Log | None = None
     started: float = attrs.field(factory=time.time)
     _started_clock: float = attrs.field(init=False)

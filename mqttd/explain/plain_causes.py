@@ -29,6 +29,42 @@ PLAIN_CAUSES: Final = table(
         "raise max_conn_rate of the listener; have clients wait longer before they reconnect",
     ),
     _cause(
+        "banned",
+        "the address is on the list of bans",
+        "look at the entry: mqttd ctl banned list; mqttd ctl banned remove takes it out",
+        detail=True,
+    ),
+    _cause(
+        "auth-backoff",
+        "too many authentications from the address have failed",
+        "mend the user name or password of the clients there; abuse.failed_auth sets the limits",
+        detail=True,
+    ),
+    _cause(
+        "address-connections",
+        "the address has as many connections as abuse.per_address.max_connections allows",
+        "raise it, or add the address to abuse.exempt if many clients share it",
+        detail=True,
+    ),
+    _cause(
+        "address-rate",
+        "connections from the address come faster than abuse.per_address.conn_rate allows",
+        "raise it, or add the address to abuse.exempt if many clients share it",
+    ),
+    _cause(
+        "address-handshakes",
+        "the address has as many unfinished TLS handshakes as abuse.per_address.max_handshakes "
+        "allows",
+        "raise it, or add the address to abuse.exempt if many clients share it",
+        detail=True,
+    ),
+    _cause(
+        "handshake-rate",
+        "handshakes of TLS from the address begin faster than "
+        "abuse.per_address.handshake_rate allows",
+        "raise it, or add the address to abuse.exempt if many clients share it",
+    ),
+    _cause(
         "tls-to-plain",
         "the client speaks TLS, and this port is without TLS",
         "let it connect to the port of an ssl listener (8883) or wss listener (8084), or turn TLS "

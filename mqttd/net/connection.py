@@ -14,9 +14,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from typing_extensions import override
 
+from mqttd.abuse.guard import Objection, Visit
 from mqttd.identity import PeerInfo, ProxyHeader
 from mqttd.net.first_bytes import foreign_kind
 from mqttd.net.proxy_protocol import InvalidProxyHeader, ProxyParser
+from mqttd.net.reading import Reading
 from mqttd.net.tls_stage import TLSStage
 from mqttd.net.websocket_stage import WebSocketStage
 from mqttd.net.wire import write_now
@@ -72,8 +74,9 @@ class NetworkConnection(TwistedProtocol):
         self.writable = True
         """False while more than the high watermark waits."""
         self._closing = False
-        self._held = False
-        self._crowded = False
+        self.reading = Reading(self)
+        self.visit: Visit | None = None
+        """What its address is charged with, None while nobody is."""
         self._stalled: tuple[float, int] | None = None
 
     # --- Twisted calls ----------------------------------------------------------------------
@@ -115,9 +118,10 @@ class NetworkConnection(TwistedProtocol):
     @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._stage = self._discard
-        if self._buffer is not None:
-            self._buffer.clear()
         try:
+            self.reading.finish()
+            if self._buffer is not None:
+                self._buffer.clear()
             if self._tls is not None:
                 self._tls.leave()
             if self.mqtt is not None:
@@ -186,10 +190,38 @@ class NetworkConnection(TwistedProtocol):
         else:
             self.peer = attrs.evolve(self.peer, proxy=header)
         # With a PROXY header the rules see the real client, not the balancer.
-        if not self.factory.access_rules.allows(self.peer.peer[0]):
+        return self.welcome(header.source is not None)
+
+    def welcome(self, known: bool = True) -> bool:
+        """Whether the client that a proxy names may connect; one that may not is refused.
+
+        ``known`` False: the proxy speaks for itself, and has no address to count.
+        """
+        host = self.peer.peer[0]
+        if not self.factory.access_rules.allows(host):
             self.refuse("access-rules")
             return False
+        if known:
+            objection = self.enter_address(host)
+            if objection is not None:
+                self.refuse(objection.kind, objection.text)
+                return False
         return True
+
+    def enter_address(self, host: str) -> Objection | None:
+        """Charge the client's address with this connection, unless that is too much for it."""
+        guard = self.factory.guard
+        if guard is None:
+            return None
+        tls = self.factory.tls_context is not None and self._tls is None
+        if self.visit is not None:
+            guard.leave(self.visit)
+            self.visit = None
+        visit = guard.enter(host, tls=tls)
+        if isinstance(visit, Objection):
+            return visit
+        self.visit = visit
+        return None
 
     def _start_tls(self) -> None:
         tls = self.factory.tls_context
@@ -205,6 +237,8 @@ class NetworkConnection(TwistedProtocol):
     def tls_ready(self, records: Stage) -> None:
         """The handshake is done: ``records`` takes what the socket brings from here on."""
         self._stage = records
+        if self.visit is not None and self.factory.guard is not None:
+            self.factory.guard.handshake_done(self.visit)
         if self.peer.certificate is not None:
             self.expires = self.peer.certificate.not_after
         self._start_websocket()
@@ -230,6 +264,7 @@ class NetworkConnection(TwistedProtocol):
             return
         if self.mqtt is None:
             self.factory.refused(self, "closed")
+        self.reading.finish()
         self._closing = True
         self._stage = self._discard
         self.factory.turn.dirty.append(self)
@@ -273,10 +308,15 @@ class NetworkConnection(TwistedProtocol):
         """MQTT begins."""
         self.deadline = math.inf  # from here on the broker watches the time
         self.mqtt = self.factory.open_mqtt(self, self.peer)
+        meter = self.factory.rates.meter(self)
+        if meter is not None:
+            self.reading.measure(meter)
 
     def _mqtt_received(self, data: bytes) -> None:
         assert self.mqtt is not None
         self.mqtt.receive(data, self.factory.now())
+        if self.reading.meter is not None:
+            self.reading.meter.received(len(data))
 
     def _discard(self, data: bytes) -> None:
         """After the end: read away, so that the peer's stack does not answer our last bytes
@@ -296,14 +336,11 @@ class NetworkConnection(TwistedProtocol):
 
     def pause(self) -> None:
         """Stop reading."""
-        self._held = True
-        self.transport.pauseProducing()
+        self.reading.hold()
 
     def resume(self) -> None:
         """Read again."""
-        self._held = False
-        if not self._closing and not self._crowded:
-            self.transport.resumeProducing()
+        self.reading.release()
 
     def _outlet_filled(self) -> None:
         self.writable = False
@@ -318,17 +355,13 @@ class NetworkConnection(TwistedProtocol):
     def _check_crowd(self, buffer: WriteBuffer) -> None:
         """Messages stop at the high watermark; answers do not. A peer that asks and asks, and
         takes no answer, is not read until it does."""
-        if self._crowded or self._closing:
+        if self.reading.crowded or self._closing:
             return
         if buffer.size + self.factory.unsent(self.transport) > self.factory.crowd:
-            self._crowded = True
-            self.transport.pauseProducing()
+            self.reading.crowd()
 
     def _outlet_resumed(self) -> None:
-        if self._crowded:
-            self._crowded = False
-            if not self._held and not self._closing:
-                self.transport.resumeProducing()
+        self.reading.disperse()
 
     # --- bytes out --------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import math
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -16,6 +16,8 @@ from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 from typing_extensions import override
 
+from mqttd.abuse.guard import Guard, Objection
+from mqttd.abuse.rates import Bucket
 from mqttd.broker.broker import Broker
 from mqttd.broker.limits import Limits
 from mqttd.config.schema.listeners import ListenerOptions
@@ -26,8 +28,8 @@ from mqttd.net.connection import NetworkConnection
 from mqttd.net.credentials import ENDED, EXPIRED
 from mqttd.net.cuts import Cuts
 from mqttd.net.gate import GATE_TIMEOUT, Gate
+from mqttd.net.meter import ListenerRates
 from mqttd.net.mountpoint import render_mountpoint
-from mqttd.net.rate import ConnectionRate
 from mqttd.net.refusals import OTHER, Refusals
 from mqttd.net.turn import Turn
 from mqttd.packets.decode import Packet
@@ -40,6 +42,13 @@ if TYPE_CHECKING:
     from mqttd.broker.connection import Connection
 
 _MOST_REASONS = 200
+_CONN_RATES = ("max_conn_rate", "max_conn_burst")
+_RATES = tuple(
+    f"{whose}{what}_{kind}"
+    for whose in ("", "listener_")
+    for what in ("messages", "bytes")
+    for kind in ("rate", "burst")
+)
 
 
 class ListenerFactory(ServerFactory):
@@ -64,6 +73,7 @@ class ListenerFactory(ServerFactory):
         *,
         refusals: Refusals | None = None,
         wall_clock: Callable[[], float] = time.time,
+        guard: Guard | None = None,
     ) -> None:
         self.id = options.id
         self.options = options
@@ -85,16 +95,27 @@ class ListenerFactory(ServerFactory):
         self._wall_clock = wall_clock
         self._cuts = Cuts(reactor)
         self._emptied: Deferred[None] | None = None
+        self.guard = guard
+        """Asked about each address; None: nobody is."""
+        self.throttled = 0
+        """How often a client had to wait for a rate."""
+        self._clock = reactor
         self._rate = _rate(options)
+        self.rates = ListenerRates(options, reactor)
         self.configure_with(options, limits, tls)
 
     def configure_with(
         self, options: ListenerOptions, limits: Limits, tls: ListenerTLS | ServerContext | None
     ) -> None:
         """What connections that come from now on follow; those that are there keep theirs."""
-        if options.max_conn_rate != self.options.max_conn_rate:
+        former, self.options = self.options, options
+        if _differ(options, former, _CONN_RATES):
             self._rate = _rate(options)
-        self.options = options
+        if _differ(options, former, _RATES):
+            self.rates = ListenerRates(options, self._clock)
+            for connection in self.connections:
+                if connection.mqtt is not None and not connection.closing:
+                    connection.reading.measure(self.rates.meter(connection))
         self.limits = limits
         self.tls_context = ListenerTLS(tls) if isinstance(tls, ServerContext) else tls
         ssl = options.ssl_options
@@ -107,25 +128,40 @@ class ListenerFactory(ServerFactory):
     def buildProtocol(self, addr: IAddress | None) -> NetworkConnection | None:  # type: ignore[override]
         """None, and so a closed socket, for a peer the listener does not want."""
         assert isinstance(addr, IPv4Address | IPv6Address)
-        objection = self._objection(addr.host)
-        if objection is not None:
-            kind, text = objection
-            self.count(kind)
-            self.refusals.refused(
-                listener=self.id, peer=(addr.host, addr.port), kind=kind, text=text
-            )
-            return None
-        return NetworkConnection(self, (addr.host, addr.port))
+        connection = NetworkConnection(self, (addr.host, addr.port))
+        objection = self._objection(connection, addr.host)
+        if objection is None:
+            return connection
+        self.count(objection.kind)
+        self.refusals.refused(
+            listener=self.id,
+            peer=(addr.host, addr.port),
+            kind=objection.kind,
+            text=objection.text,
+        )
+        return None
 
-    def _objection(self, host: str) -> tuple[str, str] | None:
+    def _objection(self, connection: NetworkConnection, host: str) -> Objection | None:
         maximum = self.options.max_connections
         if maximum is not None and len(self.connections) >= maximum:
-            return "max-connections", f"{maximum}"
-        if not self.options.proxy_protocol and not self.access_rules.allows(host):
-            return "access-rules", ""
+            return Objection("max-connections", f"{maximum}")
+        if not self.options.proxy_protocol:
+            if not self.access_rules.allows(host):
+                return Objection("access-rules")
+            # Before the rate of all: who comes too often must not use up what others need.
+            objection = connection.enter_address(host)
+            if objection is not None:
+                return objection
         if self._rate is not None and not self._rate.take(self.now()):
-            return "max-conn-rate", ""
+            self.leave_address(connection)
+            return Objection("max-conn-rate")
         return None
+
+    def leave_address(self, connection: NetworkConnection) -> None:
+        """The connection's address is no longer charged with it."""
+        visit, connection.visit = connection.visit, None
+        if visit is not None and self.guard is not None:
+            self.guard.leave(visit)
 
     def configure(self, transport: Any) -> None:
         """Apply ``tcp_options`` to an accepted socket."""
@@ -160,6 +196,7 @@ class ListenerFactory(ServerFactory):
     def left(self, connection: NetworkConnection) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
+        self.leave_address(connection)
         self.count(connection.ended or "lost")
         if not self.connections and self._emptied is not None:
             emptied, self._emptied = self._emptied, None
@@ -248,5 +285,10 @@ class ListenerFactory(ServerFactory):
                 connection.mqtt.trace = self._trace(connection.peer)
 
 
-def _rate(options: ListenerOptions) -> ConnectionRate | None:
-    return None if options.max_conn_rate is None else ConnectionRate(options.max_conn_rate)
+def _rate(options: ListenerOptions) -> Bucket | None:
+    rate = options.max_conn_rate
+    return None if rate is None else Bucket(rate, options.max_conn_burst)
+
+
+def _differ(one: ListenerOptions, other: ListenerOptions, names: Sequence[str]) -> bool:
+    return any(getattr(one, name) != getattr(other, name) for name in names)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import ipaddress
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
@@ -13,6 +12,7 @@ from cryptography import x509
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from mqttd.abuse.addresses import group_of
 from mqttd.explain.causes import Cause, cause_of, kind_of
 from mqttd.explain.suites import SIGNALS, is_grease, suite_name
 from mqttd.log.text import escape
@@ -116,7 +116,7 @@ class Refusals:
         kind = kind_of(kind, alert=None if alert_sent else alert, verify_error=verify_error)
         self._count(listener, kind)
         host = peer[0]
-        if not self._may_write(_group(host), kind):
+        if not self._may_write(group_of(host), kind):
             return kind
         cause = cause_of(kind)
         fields = _fields(cause, sni, hello, certificate, psk_identity)
@@ -136,6 +136,11 @@ class Refusals:
             **fields,
         )
         return kind
+
+    def may_write(self, host: str, kind: str) -> bool:
+        """Whether a line about a peer may be written by somebody else; one that may not is counted
+        as ``kind`` in the line about those held back."""
+        return self._may_write(group_of(host), kind)
 
     def counts(self) -> dict[tuple[str, str], int]:
         """How many connections were refused since the start, by listener and kind."""
@@ -222,20 +227,6 @@ class Refusals:
                 seconds=int(WINDOW),
                 kinds=kinds,
             )
-
-
-def _group(host: str) -> str:
-    """The peers that share one throttle: an IPv4 address, or an IPv6 network of 64 bits."""
-    if ":" not in host:
-        return host
-    try:
-        address = ipaddress.IPv6Address(host.partition("%")[0])
-    except ValueError:
-        return host
-    mapped = address.ipv4_mapped
-    if mapped is not None:
-        return str(mapped)
-    return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
 
 
 def _words(cause: Cause, text: str) -> str:

@@ -42,7 +42,9 @@ class WebSocketStage:
             connection.deadline = now + self._idle
             for chunk in chunks:
                 mqtt.receive(chunk, now)
+                connection.reading.brought(len(chunk))
         if server.closed and not connection.closing:
+            connection.reading.finish()
             if mqtt is None:
                 connection.refuse(server.kind, server.reason)
             else:
@@ -55,8 +57,7 @@ class WebSocketStage:
         if forwarded:
             peer = (forwarded, self._server.forwarded_port or connection.peer.peer[1])
             connection.peer = attrs.evolve(connection.peer, peer=peer)
-            if not connection.factory.access_rules.allows(forwarded):
-                connection.refuse("access-rules")
+            if not connection.welcome():
                 return False
         connection.open_mqtt()
         return True

@@ -94,6 +94,10 @@ class Framer:
         self._position = end
         return data[position], data[start:end]
 
+    def rest(self) -> bytes:
+        """What is kept and not yet returned as frames, for another framer."""
+        return bytes(self._incomplete) + self._data[self._position :]
+
     def _wait(self, wanted: int) -> None:
         """Keep what is left until ``wanted`` bytes are there."""
         self._wanted = wanted

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from mqttd.abuse.guard import Guard
 from mqttd.broker.broker import Broker
 from mqttd.broker.limits import Limits
 from mqttd.config.schema import Configuration
@@ -78,13 +79,22 @@ class Listening:
 
     _log = Logger()
 
-    def __init__(self, broker: Broker, turn: Turn, clock: IReactorTime, reactor: Any) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        turn: Turn,
+        clock: IReactorTime,
+        reactor: Any,
+        guard: Guard | None = None,
+        refusals: Refusals | None = None,
+    ) -> None:
         self._broker = broker
         self._turn = turn
         self._clock = clock
         self._reactor = reactor
         self._retired: list[Listener] = []
-        self.refusals = Refusals(clock)
+        self._guard = guard
+        self.refusals = refusals or Refusals(clock)
         self.listeners: dict[str, Listener] = {}
 
     def __iter__(self) -> Iterator[ListenerFactory]:
@@ -236,6 +246,7 @@ class Listening:
             security.tls_of(options),
             packet_trace,
             refusals=self.refusals,
+            guard=self._guard,
         )
         _set_gate(factory, options, security)
         return Listener(factory, self._reactor)

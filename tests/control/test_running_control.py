@@ -84,7 +84,9 @@ def world() -> World:
         stapler=SimpleNamespace(list=list),
     )
     clock: Any = Clock()
-    return World(broker, RunningControl(broker, nothing, nothing, nothing, nothing, clock))
+    return World(
+        broker, RunningControl(broker, nothing, nothing, nothing, nothing, clock, nothing)
+    )
 
 
 def test_ten_thousand_clients_page_by_page(world: World) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from mqttd.config.option import PATH, SECTIONS, duration, option, section
+from mqttd.config.schema.abuse import AbuseOptions, FlappingOptions
 from mqttd.config.schema.authorization import AuthorizationOptions
 from mqttd.config.schema.client_tls import ClientTLSOptions
 from mqttd.config.schema.control import ControlOptions
@@ -23,6 +24,7 @@ from mqttd.config.schema.tls import OcspOptions, SniOptions, SslOptions
 from mqttd.config.schema.websocket import DeflateOptions, WebSocketOptions
 
 __all__ = [
+    "AbuseOptions",
     "AuthorizationOptions",
     "ClientTLSOptions",
     "Configuration",
@@ -31,6 +33,7 @@ __all__ = [
     "CrlCacheOptions",
     "DeflateOptions",
     "FileLog",
+    "FlappingOptions",
     "ListenerOptions",
     "Listeners",
     "LogOptions",
@@ -63,6 +66,12 @@ class Configuration:
     )
     authorization: AuthorizationOptions = section(
         AuthorizationOptions, "Who may publish and subscribe where."
+    )
+    abuse: AbuseOptions = section(
+        AbuseOptions, "Limits for each address and each identity; see :doc:`/operate/abuse`."
+    )
+    flapping_detect: FlappingOptions = section(
+        FlappingOptions, "Clients that come and go again and again."
     )
     psk_authentication: PskAuthenticationOptions = section(
         PskAuthenticationOptions, "Pre-shared keys."

@@ -81,6 +81,50 @@ class ListenerOptions:
         closed at once.""",
         shown_default="infinity",
     )
+    max_conn_burst: Rate | None = option(
+        RATE,
+        None,
+        """Connections accepted on top of ``max_conn_rate``, such as ``10000/60m``: so many at
+        once, and again after that time.""",
+    )
+    messages_rate: Rate | None = option(
+        RATE,
+        None,
+        """Messages that one client may publish in a time, such as ``100/1s``. A client that sends
+        faster is not read for a while: nothing is dropped.""",
+        shown_default="infinity",
+    )
+    messages_burst: Rate | None = option(
+        RATE, None, "Messages of one client on top of ``messages_rate``, such as ``10000/60m``."
+    )
+    bytes_rate: Rate | None = option(
+        RATE,
+        None,
+        """Bytes that one client may send in a time, such as ``1MB/1s``; likewise.""",
+        shown_default="infinity",
+    )
+    bytes_burst: Rate | None = option(
+        RATE, None, "Bytes of one client on top of ``bytes_rate``, such as ``100MB/60m``."
+    )
+    listener_messages_rate: Rate | None = option(
+        RATE,
+        None,
+        """Messages that all clients of this listener together may publish in a time. Those that
+        send take turns.""",
+        shown_default="infinity",
+    )
+    listener_messages_burst: Rate | None = option(
+        RATE, None, "Messages on top of ``listener_messages_rate``."
+    )
+    listener_bytes_rate: Rate | None = option(
+        RATE,
+        None,
+        "Bytes that all clients of this listener together may send in a time; likewise.",
+        shown_default="infinity",
+    )
+    listener_bytes_burst: Rate | None = option(
+        RATE, None, "Bytes on top of ``listener_bytes_rate``."
+    )
     mountpoint: str = option(
         Kind("text with placeholders", parse_mountpoint, lambda value: f'"{value}"'),
         "",
