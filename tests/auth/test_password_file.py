@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import capturedLogs
 
-from mqttd.auth import password_file
+from mqttd.auth import password_file, password_hash
 from mqttd.auth.password_file import PasswordFile
 from mqttd.auth.password_hash import hash_password
 from mqttd.config.errors import ConfigurationErrors
@@ -70,7 +70,7 @@ def test_a_name_nobody_has_is_as_much_work(
     users: PasswordFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worked: list[str] = []
-    real = password_file.verify
+    real = password_hash.verify
 
     def verify(password: bytes, text: str) -> bool:
         worked.append(text)
@@ -132,7 +132,7 @@ def test_a_changed_file_is_read_whole_or_not_at_all(file: Path, users: PasswordF
 
 
 @pytest.fixture
-def bad(file: Path) -> Iterator[Callable[[bytes], list[str]]]:
+def bad(file: Path) -> Callable[[bytes], list[str]]:
     def call(content: bytes) -> list[str]:
         file.write_bytes(content)
         with pytest.raises(ConfigurationErrors) as caught:
