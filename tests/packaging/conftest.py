@@ -118,3 +118,26 @@ def installation(
         return _install(folder, folder, wheel)
     tree: Path = request.getfixturevalue("source_tree")
     return _install(folder, tree, "-e", tree)
+
+
+PLUGINS = ("acme_tickets", "acme_sql")
+"""The example plugins that are built and used."""
+
+
+@pytest.fixture(scope="session")
+def with_plugins(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """mqttd from the wheel, and beside it wheels of strangers: the examples, and ``acme-new`` as
+    ``mqttd plugins new`` writes it."""
+    folder = tmp_path_factory.mktemp("strangers")
+    sources = [folder / "source" / name for name in PLUGINS]
+    for source in sources:
+        shutil.copytree(ROOT / "examples" / "plugins" / source.name, source, ignore=LEFT_OUT)
+    new = folder / "source" / "acme-new"
+    command = [Path(sys.executable).parent / "mqttd", "plugins", "new", "acme-new"]
+    _call(*command, "--directory", new, cwd=folder)
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-index", "--no-deps"]
+    options = ["--no-build-isolation", "--wheel-dir", folder / "wheels"]
+    _call(*pip, *options, *sources, new, cwd=folder)
+    return _install(
+        folder / "venv", folder / "venv", *built.glob("*.whl"), *(folder / "wheels").glob("*.whl")
+    )
