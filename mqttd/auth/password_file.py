@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +24,9 @@ from mqttd.packets.reason_codes import ReasonCode
 
 _AT_ONCE: Final = 4
 """Hashes computed at a time: each takes 19 MiB and a core."""
+_MOST_WAITING: Final = 1000
+"""Clients whose turn has not come: some seconds of work. One more is refused as busy, or a crowd
+with wrong passwords would keep everybody waiting until nobody waits any more."""
 
 
 @implementer(IAuthenticator)
@@ -48,7 +53,8 @@ class PasswordFile:
         self._in_thread = in_thread
         self._hashing = DeferredSemaphore(_AT_ONCE)
         self._nobody = hash_password(b"nobody's")
-        self._users: Mapping[str, str] = self._read()
+        self._secret = secrets.token_bytes(32)
+        self._take(self._read())
 
     @override
     def __repr__(self) -> str:
@@ -60,10 +66,15 @@ class PasswordFile:
         name = request.client_id if by_client_id else request.username
         if not name:
             return None
+        if len(self._hashing.waiting) >= _MOST_WAITING:
+            raise Refused(ReasonCode.SERVER_BUSY, "too many passwords are being checked")
         kept = self._users.get(name)
         password = request.password
         right = await self._hashing.run(
-            self._in_thread, verify, password or b"", self._nobody if kept is None else kept
+            self._in_thread,
+            verify,
+            password or b"",
+            self._stand_in(name) if kept is None else kept,
         )
         if kept is None:
             return None
@@ -80,7 +91,16 @@ class PasswordFile:
         return checked_users(self._options.file, self._base_dir, _checked, self._path)
 
     def _take(self, users: Mapping[str, str]) -> None:
-        self._users = users
+        self._users: Mapping[str, str] = users
+        self._hashes = list(users.values())
+
+    def _stand_in(self, name: str) -> str:
+        """The hash checked for a name that nobody has: always the same one for a name, and of the
+        kinds that the file has, for they differ in the time they take."""
+        if not self._hashes:
+            return self._nobody
+        number = hmac.digest(self._secret, name.encode(), "sha256")
+        return self._hashes[int.from_bytes(number) % len(self._hashes)]
 
     def _keep(self, failure: Any) -> None:
         failure.trap(ConfigurationErrors)
