@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import queue
 import ssl
 import threading
 import time
@@ -22,6 +23,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 SECRET = "a secret of 64 bytes, which is as many as the largest hash needs"
+NOBODY_ELSE = "No matching subscribers"
+"""An allowed publish that nobody wants."""
 LISTENER = 'listeners.tcp.default { bind = "127.0.0.1:0" }\nlog.console.level = debug\n'
 
 
@@ -86,6 +89,7 @@ class Client:
     def __init__(self, port: int, username: str | None, password: str | None) -> None:
         self.told = threading.Event()
         self.gone = threading.Event()
+        self.answers: queue.Queue[str] = queue.Queue()
         self.codes: list[ReasonCode] = []
         self.reasons: list[str] = []
         self.client = paho.Client(
@@ -106,11 +110,24 @@ class Client:
             self.codes.append(args[3])
             self.gone.set()
 
+        def answered(*args: Any) -> None:
+            """PUBACK's code, or SUBACK's one."""
+            self.answers.put(str(args[3][0] if isinstance(args[3], list) else args[3]))
+
+        self.client.on_publish = self.client.on_subscribe = answered
         self.client.on_connect = connected
         self.client.on_disconnect = disconnected
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
         assert self.told.wait(10)
+
+    def published(self, topic: str) -> str:
+        self.client.publish(topic, "x", qos=1)
+        return self.answers.get(timeout=10)
+
+    def subscribed(self, topic: str) -> str:
+        self.client.subscribe(topic, qos=1)
+        return self.answers.get(timeout=10)
 
     def stop(self) -> None:
         self.client.disconnect()
@@ -266,3 +283,41 @@ authentication { mechanism = jwt, from = username, public_key = "public.pem" }
     assert connect(broker, None, token(keys[0])).codes[0] in (bad, connack("Not authorized"))
     broker.stop()
     assert not [line for line in broker.lines if "eyJ" in line]
+
+
+def test_the_rules_of_a_token_count(
+    tmp_path: Path, start_broker: Callable[..., Any], connect: Callable[..., Client]
+) -> None:
+    broker = start_broker(
+        LISTENER
+        + f"""
+authentication {{
+  mechanism = jwt, secret = "{SECRET}", username_claim = sub, acl_claim_name = rights
+}}
+authorization {{ no_match = deny, sources = [] }}
+""",
+        tmp_path,
+    )
+    rights = [
+        {"permission": "deny", "action": "publish", "topic": "dev/dev1/config"},
+        {"permission": "allow", "action": "publish", "topic": "dev/${clientid}/#"},
+        {"permission": "allow", "action": "subscribe", "topic": "eq all/+"},
+    ]
+    client = connect(broker, secret_token(sub="dev7", rights=rights))
+    assert client.codes[0] == connack("Success")
+    assert [client.published(f"dev/{topic}") for topic in ("dev1/a", "dev1/config", "b")] == [
+        NOBODY_ELSE,
+        "Not authorized",
+        "Not authorized",
+    ]
+    assert client.subscribed("all/+") == "Granted QoS 1"
+    assert client.subscribed("all/one") == "Not authorized"
+    older = connect(broker, secret_token(sub="dev7", rights={"pub": ["a/#"], "sub": ["b"]}))
+    assert (older.published("a/b"), older.published("b")) == (NOBODY_ELSE, "Not authorized")
+    assert (older.subscribed("b"), older.subscribed("a/b")) == ("Granted QoS 1", "Not authorized")
+    root = connect(broker, secret_token(sub="root", is_superuser=True))
+    assert (root.published("x"), root.subscribed("#")) == (NOBODY_ELSE, "Granted QoS 1")
+    assert connect(broker, secret_token(sub="a", rights="all")).codes[0] == connack(
+        "Bad user name or password"
+    )
+    broker.stop()
