@@ -123,8 +123,8 @@ class CredOptions:
     checker: str = option(
         TEXT,
         "",
-        "The checker as a string, such as ``file:/etc/passwords``; ``twist conch --help-auth`` lists
-        them.",
+        """The checker as a string, such as ``file:/etc/passwords``; ``twist conch --help-auth``
+        lists them.""",
         hidden=True,
         shown_default="unset",
     )
