@@ -20,6 +20,8 @@ _BETWEEN: Final = 10.0
 _FIRST_RETRY: Final = 1.0
 """Seconds to the next fetch after one failed; doubled with each, up to the next limit."""
 _LAST_RETRY: Final = 60.0
+_MOST_WAITING: Final = 5_000
+"""Clients that wait for a fetch; others are told at once. The chain holds twice as many."""
 _QUIET: Final = 60.0
 """Seconds between two lines about one cause."""
 
@@ -116,8 +118,8 @@ class RemoteKeys:
             if not self._running or self._reactor.seconds() - self._begun < _BETWEEN:
                 return None
             self._begin()
-        if self._fetch is None:  # it ended at once
-            return None
+        if self._fetch is None or len(self._waiting) >= _MOST_WAITING:
+            return None  # it ended at once, or many wait already
         waiting: Deferred[None] = Deferred(self._waiting.discard)
         self._waiting.add(waiting)
         return waiting

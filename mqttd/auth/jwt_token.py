@@ -64,9 +64,11 @@ def decode_base64url(text: bytes) -> bytes | None:
     if not _ALPHABET.issuperset(text):
         return None  # the decoder would skip what it does not know
     try:
-        return base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
+        data = base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
     except binascii.Error:
         return None
+    # RFC 4648 section 3.5: bits that do not count would make two texts of one token
+    return data if base64.urlsafe_b64encode(data).rstrip(b"=") == text else None
 
 
 def parse_json(data: bytes) -> Any:

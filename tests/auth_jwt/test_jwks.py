@@ -366,6 +366,18 @@ def test_all_who_wait_wait_for_one_fetch(keys: Any) -> None:
     assert it.remote._waiting == set()
 
 
+def test_not_everybody_may_wait(keys: Any) -> None:
+    it = Scheduled()
+    it.client.answer = keys.jwks(a="p256")
+    it.client.held = Deferred()
+    it.remote.start()
+    waiting = [it.remote.refreshed() for _ in range(5_001)]
+    assert waiting.pop() is None
+    assert None not in waiting
+    it.client.held.callback(None)
+    assert all(each is not None and each.called for each in waiting)
+
+
 def test_one_who_waited_may_give_up_another(keys: Any) -> None:
     it = Scheduled()
     it.client.answer = keys.jwks(a="p256")

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from mqttd.auth.check import check_authenticators
 from mqttd.auth.jwt_keys import HMAC, PUBLIC
 from mqttd.auth.jwt_plan import prepare
+from mqttd.config.load import load_text
 from mqttd.config.schema.authentication_jwt import JwtOptions
 from mqttd.config.structure import structure
 
@@ -123,6 +125,32 @@ def test_everything_wrong_is_found_in_one_run(findings_of: Callable[..., Any]) -
         ("error", "endpoint"),
         ("error", "verify_claims.a"),
         ("error", "verify_claims.b"),
+    ]
+
+
+def test_the_configuration_is_looked_at_whole(tmp_path: Path) -> None:
+    loaded = load_text(
+        """
+        authentication { mechanism = jwt, public_key = "no.pem", algorithms = none }
+        listeners.tcp.own {
+          bind = "127.0.0.1:0"
+          authentication = [{ mechanism = jwt, use_jwks = true, endpoint = "ldap://x" }]
+        }
+        """,
+        base_dir=tmp_path,
+        name="mqttd.conf",
+    )
+    configuration = loaded.configuration
+    listener = configuration.listeners.tcp["own"]
+    found = [
+        *check_authenticators(configuration.authentication, tmp_path),
+        *check_authenticators(listener.authentication, tmp_path),
+    ]
+    own = "listeners.tcp.own.authentication"
+    assert [each.path for each in found if each.severity == "error"] == [
+        "authentication.algorithms",
+        "authentication.public_key",
+        f"{own}.endpoint",
     ]
 
 
