@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import itertools
 import os
 import queue
 import re
@@ -14,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from cryptography import x509
@@ -28,6 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import SSL, crypto
+from twisted.logger import formatEvent, globalLogPublisher
 
 from mqttd.config.schema.tls import SslOptions
 from mqttd.tls.context import ServerContext, build_server_context
@@ -58,11 +60,99 @@ log.console.level = debug
 """
 
 
+SECRET_MARKER = "s3cret"
+"""Part of every password that tests make up, so that it can be looked for in logs."""
+_SHORTEST_SECRET = 8
+_AFTER_A_COLON = re.compile(r"^[^:#\s][^:\n]*:(.+)$", re.MULTILINE)
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(.*?)-----END", re.DOTALL)
+_GIVEN = re.compile(r'\b(?:password|secret)\s*=\s*"([^"$]+)"')
+_FILE_GIVEN = re.compile(r'\b(?:password|secret)\s*=\s*"?file://([^"\s,}]+)')
+_FILE_OF_SECRETS = re.compile(r'\b(?:init_file|file)\s*=\s*"?([^"\s,}]+)')
+_SECRET_FOLLOWS = frozenset(
+    {"-P", "--pw", "--password", "--psk", "-psk", "--pskkey", "-pass", "-passin"}
+)
+
+
+class SecretWatch:
+    """Texts that no log may hold, and the search for them.
+
+    They are the marker, what is given to :meth:`add`, what commands get as a password or key, and
+    what the files of a broker hold: private keys, pre-shared keys, hashes of passwords.
+    """
+
+    def __init__(self) -> None:
+        self.texts = {SECRET_MARKER}
+        self.heard: list[str] = []
+
+    def add(self, *texts: str | bytes) -> None:
+        """Look for these too, unless they are too short to mean anything."""
+        for text in texts:
+            plain = text.decode("latin-1") if isinstance(text, bytes) else text
+            if len(plain) >= _SHORTEST_SECRET:
+                self.texts.add(plain)
+
+    def command(self, event: str, arguments: Any) -> None:
+        """A hook for :func:`sys.addaudithook`: sees the passwords that commands are given."""
+        if event == "subprocess.Popen" and not isinstance(arguments[1], str | bytes):
+            words = [os.fsdecode(word) for word in arguments[1]]
+            for option, word in itertools.pairwise(words):
+                if option in _SECRET_FOLLOWS:
+                    self.add(word.removeprefix("pass:"))
+
+    def listen(self, event: Any) -> None:
+        """An observer of Twisted's log: what the parts say that run in this process."""
+        said = formatEvent(event)
+        if SECRET_MARKER in said:
+            self.heard.append(said)
+
+    def read(self, broker: Running) -> None:
+        """Take the secrets out of the files of a broker."""
+        config = broker.config + _text_of(broker.folder / "mqttd.conf")
+        self.add(*_GIVEN.findall(config))
+        for path in broker.folder.rglob("*"):
+            for block in _PRIVATE_KEY.findall(_text_of(path)):
+                self.add(*(line for line in block.split() if len(line) > 40))
+        for name in _FILE_GIVEN.findall(config):
+            self.add(_text_of(broker.folder / name).strip())
+        for name in _FILE_OF_SECRETS.findall(config):
+            if not name.endswith((".pem", ".log")):
+                found = _AFTER_A_COLON.findall(_text_of(broker.folder / name))
+                self.add(*(each.strip() for each in found))
+
+    def leaks(self, broker: Running) -> list[str]:
+        """The lines of a broker's output and log files with a secret, plain or in hexadecimal."""
+        lines = list(broker.output)
+        for path in broker.folder.rglob("*"):
+            if ".log" in path.name or "audit" in path.name:
+                lines += _text_of(path).splitlines()
+        whole = "\n".join(lines)
+        forms = {form for text in self.texts for form in (text, text.encode().hex())}
+        found = [form for form in forms if form in whole]
+        return [line for line in lines if any(form in line for form in found)]
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text("utf-8") if path.is_file() else ""
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
 class Running:
-    """A broker process: its ports by listener id, its log, and a way to stop it."""
+    """A broker process: its ports by listener id, its log, and a way to stop it.
+
+    ``output`` is everything it has written so far. ``searched`` False takes it out of the search
+    for secrets in logs, for a test that plants one.
+    """
+
+    every: ClassVar[list[Running]] = []
 
     def __init__(self, folder: Path, config: str, twistd: Sequence[str] = ()) -> None:
+        self.every.append(self)
         self.folder = folder
+        self.config = config
+        self.output: list[str] = []
+        self.searched = True
         self.ports: dict[str, int] = {}
         self.lines: list[str] = []
         self._new: queue.Queue[str | None] = queue.Queue()
@@ -88,6 +178,7 @@ class Running:
         assert self.process.stdout is not None
         with self.process.stdout as stdout:
             for line in stdout:
+                self.output.append(line.rstrip("\n"))
                 self._new.put(line.rstrip("\n"))
         self._new.put(None)
 
@@ -143,6 +234,22 @@ def start_broker(
     yield start
     for each in running:
         each.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def secret_watch() -> Iterator[SecretWatch]:
+    """No log of the whole run holds a secret; with several workers each searches its own."""
+    watch = SecretWatch()
+    sys.addaudithook(watch.command)
+    publisher: Any = globalLogPublisher
+    publisher.addObserver(watch.listen)
+    yield watch
+    publisher.removeObserver(watch.listen)
+    brokers = [broker for broker in Running.every if broker.searched]
+    for broker in brokers:
+        watch.read(broker)
+    leaks = [line for broker in brokers for line in watch.leaks(broker)]
+    assert leaks + watch.heard == []
 
 
 DAY = datetime.timedelta(days=1)

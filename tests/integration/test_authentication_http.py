@@ -22,7 +22,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 SEEDS = Path(os.environ.get("MQTTD_SEEDS", Path(__file__).parents[3] / "shared" / "seeds"))
-SECRET = "a-password-never-logged"
+SECRET = "s3cret-of-alice"
 
 
 def _sections() -> list[str]:

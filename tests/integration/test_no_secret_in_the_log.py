@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from mqttd.packets.auth import Auth
@@ -13,10 +14,10 @@ from mqttd.packets.encode import encode
 from mqttd.packets.properties import Properties
 from mqttd.packets.publish import Publish
 
-PASSWORD = b"pass-7f3a9c51"
-PAYLOAD = b"payload-51be07d2"
-WILL = b"will-c09a6f14"
-AUTH = b"auth-90ab17cd"
+PASSWORD = b"s3cret-pass-7f3a9c51"
+PAYLOAD = b"s3cret-payload-51be07d2"
+WILL = b"s3cret-will-c09a6f14"
+AUTH = b"s3cret-auth-90ab17cd"
 SECRETS = (PASSWORD, PAYLOAD, WILL, AUTH)
 
 
@@ -73,3 +74,52 @@ def test_no_secret_in_the_log(start_broker: Callable[..., Any]) -> None:
     key = (broker.folder / "etc/certs/key.pem").read_text().splitlines()
     for line in key[1:-1]:
         assert line.encode() not in log
+
+
+PLANTED = """
+psk_authentication { enable = true, init_file = "keys.psk" }
+listeners.tcp.default {
+  bind = "127.0.0.1:0"
+  authentication { backend = "built_in_database", file = "users" }
+}
+listeners.ssl.default {
+  bind = "127.0.0.1:0"
+  ssl_options {
+    keyfile = "etc/certs/key.pem", certfile = "etc/certs/cert.pem"
+    cacertfile = "etc/certs/cacert.pem"
+  }
+}
+"""
+HASH = "$6$dGhlIHNhbHQ=$" + "A" * 86 + "=="
+
+
+def test_the_search_of_all_logs_finds_each_kind_of_secret(
+    start_broker: Callable[..., Any], secret_watch: Any, tmp_path: Path
+) -> None:
+    """What the end of every test run rests on: user names are logged, so secrets are put there."""
+    watch = type(secret_watch)()
+    (tmp_path / "keys.psk").write_text("dev1:0123456789abcdef0123\n")
+    (tmp_path / "users").write_text(f"alice:{HASH}\n")
+    for name in ("keys.psk", "users"):
+        (tmp_path / name).chmod(0o600)
+    broker = start_broker(PLANTED, tmp_path)
+    broker.searched = False
+    watch.read(broker)
+    watch.command("subprocess.Popen", ("x", ["x", "-P", "of-a-command"], None, None))
+    assert watch.leaks(broker) == []
+    key = (tmp_path / "etc/certs/key.pem").read_text().splitlines()[1]
+    planted = [
+        "s3cret-planted",
+        "0123456789abcdef0123",
+        HASH,
+        "of-a-command",
+        key,
+        b"s3cret".hex(),
+    ]
+    for number, secret in enumerate(planted):
+        name = f"c{number}{secret}"
+        talk(broker.ports["tcp:default"], encode(Connect(name, 5, username="x", password=b"x"), 5))
+        broker.wait_for(f"Client {name} ")
+        assert any(name in line for line in watch.leaks(broker)), secret
+    broker.stop()
+    assert len({line for line in watch.leaks(broker) if "Client c" in line}) == len(planted)
