@@ -83,7 +83,9 @@ class SourceChain:
                 return Decision(False, f"{link.name}, asked too much at once", known=False)
             try:
                 answer: Any = link.authorizer.authorize(request)
-            except Exception as error:
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # asyncio's CancelledError is no Exception
                 return self._failed(link, error)
             if answer is None:
                 continue
