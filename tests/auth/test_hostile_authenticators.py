@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
 import pytest
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import AlreadyCalledError, Deferred, fail, succeed
+from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from zope.interface import implementer
 
+from mqttd.auth.chain import AuthenticatorChain, Link
 from mqttd.identity import AccessRule, Authenticated, Identity, Refused
 from mqttd.interfaces import IAuthenticator
 from mqttd.packets.connack import Connack
-from mqttd.testing import MemoryBroker
+from mqttd.testing import MemoryBroker, connect_request
 
 SECRET = "the password of the client"
 
@@ -254,3 +257,33 @@ def test_an_enhanced_method_cannot_give_such_identities_either() -> None:
     client = broker.client()
     client.send_connect(client_id="c", properties=Properties(authentication_method="m"))
     assert client.take_one(Connack).reason_code == 0x88
+
+
+@pytest.mark.parametrize("fields", [{"client_id": "a\0b"}, {"expires_at": math.nan}])
+def test_with_on_error_ignore_the_next_one_decides(fields: dict[str, Any]) -> None:
+    for act in (
+        lambda: Identity(**fields),
+        lambda: succeed(Identity(**fields)),
+        raising(asyncio.CancelledError()),
+    ):
+        links = [Link("bad", Says(act), ignores_errors=True), Link("known", Known())]
+        chain = AuthenticatorChain(links, Clock())
+        answers: list[Any] = []
+        chain.admit(connect_request(username="alice"), answers.append)
+        assert answers == [Identity(username="alice")]
+        assert chain.asked == 0
+
+
+def test_an_answer_that_comes_too_late_changes_nothing() -> None:
+    """One that cannot be given up says yes after its time."""
+    clock = Clock()
+    late: Deferred[Any] = Deferred(lambda _: None)
+    chain = AuthenticatorChain([Link("late", Says(lambda: late))], clock)
+    answers: list[Any] = []
+    chain.admit(connect_request(), answers.append)
+    clock.advance(61)
+    assert [answer.reason_code for answer in answers] == [0x88]
+    with contextlib.suppress(AlreadyCalledError):
+        late.callback(Identity(is_superuser=True))
+    assert len(answers) == 1
+    assert chain.asked == 0
