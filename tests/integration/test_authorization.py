@@ -33,6 +33,8 @@ authorization {
 }
 """
 SECONDS = 10.0
+NO_SUBSCRIBERS = 0x10
+NONE_GRANTED = "All subscription requests were denied"
 
 
 def configure(folder: Path, deny_action: str = "ignore", more: str = "") -> str:
@@ -67,7 +69,7 @@ class Client:
         )
         self.paho.on_publish = lambda _c, _u, _m, code, _p: self.puback.put(code.value)
         self.paho.on_message = lambda _c, _u, message: self.messages.put(
-            (message.topic, message.payload)
+            (message.topic, bytes(message.payload))
         )
         self.paho.on_disconnect = lambda _c, _u, _f, code, _p: self.ended.put(code.value)
 
@@ -86,8 +88,10 @@ class Client:
         return code
 
     def publish(self, topic: str, payload: bytes = b"x", qos: int = 1, **more: Any) -> int:
+        """The reason code; that nobody subscribed is as good as success."""
         self.paho.publish(topic, payload, qos, **more)
-        return self.puback.get(timeout=SECONDS)
+        code: int = self.puback.get(timeout=SECONDS)
+        return 0 if code == NO_SUBSCRIBERS else code
 
     def message(self) -> tuple[str, bytes]:
         return self.messages.get(timeout=SECONDS)
@@ -127,13 +131,14 @@ def test_what_may_be_published(broker: Any, client: Callable[..., Client], v5: b
     publisher.publish("plain", qos=0, retain=True)
     publisher.publish("plain", qos=0)
     assert publisher.publish(f"out/{name}/b", qos=2) == 0
-    assert publisher.publish("nowhere", qos=2) == denied
+    # paho sends PUBREL although PUBREC refused, and is told of an unknown Packet Identifier
+    assert publisher.publish("nowhere", qos=2) == (0x92 if v5 else 0)
     assert publisher.publish(f"out/{name}/end") == 0
     got = [watcher.message()[0] for _ in range(4)]
     assert got == [f"out/{name}/a", "plain", f"out/{name}/b", f"out/{name}/end"]
-    broker.wait_for(
-        f"client {name} [127.0.0.1:{publisher.paho.socket().getsockname()[1]}] on tcp:default may "
-        "not publish to in/a: denied by file (authorization.sources)"
+    line = broker.wait_for(f"client {name} ")
+    assert (
+        "on tcp:default may not publish to out/other/a: denied by authorization.no_match" in line
     )
 
 
@@ -150,7 +155,7 @@ def test_what_may_be_subscribed(broker: Any, client: Callable[..., Client], v5: 
     assert subscriber.subscribe("watched/#") == 1
     assert subscriber.subscribe("watched/a") == denied
     broker.wait_for(f"client sub{v5} ")
-    broker.wait_for("may not subscribe to in/+: denied by file (authorization.sources), line 3")
+    broker.wait_for("may not subscribe to in/+: denied by authorization.sources (file), line 3")
 
 
 def test_retained_messages_are_asked_about(broker: Any, client: Callable[..., Client]) -> None:
@@ -185,8 +190,7 @@ def test_mosquittos_clients_are_told(broker: Any, run: Callable[..., Any]) -> No
     ended = run("mosquitto_pub", "-p", port, "-V", "5", "-q", 1, "-d", "-t", "no", "-m", "x")
     assert "RC:135" in ended.output
     ended = run("mosquitto_sub", "-p", port, "-V", "5", "-t", "in/#", "-W", 5)
-    assert ended.status != 0
-    assert "All subscription requests were denied" in ended.output
+    assert NONE_GRANTED in ended.output
 
 
 @pytest.mark.parametrize("v5", [False, True])
@@ -195,12 +199,15 @@ def test_who_is_denied_can_be_sent_away(
 ) -> None:
     broker = start_broker(configure(tmp_path, "disconnect"), tmp_path)
     publisher = client(broker, "away", v5=v5)
-    assert publisher.subscribe("no") == (0x87 if v5 else 0x80)
     assert publisher.publish("out/away/a") == 0
     publisher.paho.publish("no", b"x", 0)
     code = publisher.ended.get(timeout=SECONDS)
     assert code == (0x87 if v5 else 0x80)
     broker.wait_for("may not publish to no: denied by authorization.no_match")
+    subscriber = client(broker, "away2", v5=v5)
+    subscriber.paho.subscribe("no")
+    assert subscriber.ended.get(timeout=SECONDS) == (0x87 if v5 else 0x80)
+    broker.wait_for("may not subscribe to no: denied by authorization.no_match")
 
 
 def test_changed_rules_reach_clients_that_are_connected(
@@ -241,11 +248,12 @@ def test_mosquittos_file_in_a_real_broker(
     )
     base = ("-p", broker.ports["tcp:default"], "-V", "5", "-i", "c1")
     publish = ("mosquitto_pub", *base, "-q", 1, "-d", "-m", "x")
-    assert "RC:0" in run(*publish, "-u", "roger", "-t", "out/a").output
+    assert "RC:16" in run(*publish, "-u", "roger", "-t", "out/a").output
     assert "RC:135" in run(*publish, "-u", "roger", "-t", "status/c1").output
     assert "RC:135" in run(*publish, "-t", "out/a").output
-    assert run("mosquitto_sub", *base, "-E", "-W", 5, "-t", "status/c1").status == 0
-    assert run("mosquitto_sub", *base, "-E", "-W", 5, "-t", "status/c2").status != 0
+    subscribe = ("mosquitto_sub", *base, "-E", "-W", 5)
+    assert run(*subscribe, "-t", "status/c1").output == ""
+    assert NONE_GRANTED in run(*subscribe, "-t", "status/c2").output
 
 
 def write(file: Path, text: str) -> None:
