@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from mqttd.cli import acl, certs, check, ctl, explain, passwd, plugins, psk
+from mqttd.cli import acl, audit, certs, check, ctl, explain, passwd, plugins, psk
 from mqttd.versions import version_text
 
 EXIT_USAGE = 2
 """Exit status of a command line that makes no sense, as argparse has it."""
 
-COMMANDS = (check, certs, psk, passwd, acl, plugins, ctl, explain)
+COMMANDS = (check, certs, psk, passwd, acl, audit, plugins, ctl, explain)
 """Each module adds its subcommand with ``add_command``."""
 
 
