@@ -102,19 +102,21 @@ class ClientAuthorization:
         """From now on these count; live sessions are looked at when they are others."""
         if rules.key is not None and rules.key == self._rules.key:
             return
+        opened = rules.open is not self._rules.open
         self._rules = rules
+        if opened and self._broker is not None:
+            for connection in self._broker.connections:
+                settle_permissions(connection)
         self.changed()
 
     def changed(self) -> None:
         """A source's later answers may differ from earlier ones: forget those, and look again at
         every live session. Questions on their way are asked anew. Returns at once."""
         self._generation += 1
-        if self._broker is None:
-            return
-        for connection in self._broker.connections:
-            settle_permissions(connection)
-        if self._broker.connections:
-            self.reviews.everybody()
+        if self._broker is not None:
+            self._broker.rules = object()
+            if self._broker.connections:
+                self.reviews.everybody()
 
     def stop(self) -> None:
         """Look at nobody any more."""

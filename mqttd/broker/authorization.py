@@ -37,11 +37,13 @@ Done = Callable[[Decision], None]
 
 
 class _Answers:
-    """What is known of one topic until a time; the masks hold bits of the tables above."""
+    """What is known of one topic, under the rules of then and until a time; the masks hold bits of
+    the tables above."""
 
-    __slots__ = ("allowed", "denied", "until")
+    __slots__ = ("allowed", "denied", "rules", "until")
 
-    def __init__(self, until: float) -> None:
+    def __init__(self, rules: object, until: float) -> None:
+        self.rules = rules
         self.until = until
         self.allowed = 0
         self.denied: dict[int, Decision] | None = None
@@ -66,7 +68,8 @@ class Permissions:
         answers = self._known.get(topic)
         if answers is None or not answers.allowed & bit:
             return False
-        return self._broker.now < answers.until
+        broker = self._broker
+        return answers.rules is broker.rules and broker.now < answers.until
 
     def judge(
         self,
@@ -110,13 +113,16 @@ class Permissions:
             self._remember(topic, bit, decision)
         return decision
 
+    def _counts(self, answers: _Answers) -> bool:
+        return answers.rules is self._broker.rules and self._broker.now < answers.until
+
     def forget(self) -> None:
-        """Rules changed: ask anew."""
+        """The client is another now: ask anew."""
         self._known.clear()
 
     def _remembered(self, topic: bytes, bit: int) -> Decision | None:
         answers = self._known.get(topic)
-        if answers is None or self._broker.now >= answers.until:
+        if answers is None or not self._counts(answers):
             return None
         if answers.allowed & bit:
             return _REMEMBERED
@@ -128,14 +134,15 @@ class Permissions:
         if not decision.known or not most or len(topic) > _LONGEST:
             return
         assert authorization is not None
-        now = self._broker.now
         known = self._known
         answers = known.get(topic)
-        if answers is None or now >= answers.until:
+        if answers is None or not self._counts(answers):
             known.pop(topic, None)
             while len(known) >= most:
                 del known[next(iter(known))]
-            answers = known[topic] = _Answers(now + authorization.remembered_for)
+            answers = known[topic] = _Answers(
+                self._broker.rules, self._broker.now + authorization.remembered_for
+            )
         if decision.allowed:
             answers.allowed |= bit
             return

@@ -52,6 +52,8 @@ class Broker:
         self.events = events
         self.enhanced = enhanced or {}
         self.authorization = authorization
+        self.rules = object()
+        """The rules in force, for what is remembered under them: another object, other rules."""
         self.rng = rng or SystemRandom()
         self.counters = Counters()
         self.connections: set[Connection] = set()
