@@ -12,7 +12,7 @@ from mqttd.abuse.banned import Ban, from_rows
 from mqttd.config.errors import ConfigurationErrors, error
 
 NAME: Final = "banned.json"
-LARGEST: Final = 64 << 20
+LARGEST: Final = 256 << 20
 """Bytes of a file that is read; the most entries there may be are smaller."""
 _VERSION = 1
 

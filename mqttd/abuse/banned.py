@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import attrs
 
@@ -24,11 +24,15 @@ KINDS: Final = (
 expressions."""
 
 LONGEST: Final = 1024
-"""Characters of who is banned, by whom and why: what a file of entries can grow to has a bound."""
+"""Characters of who is banned, by whom and why."""
+MOST_BYTES: Final = 32 << 20
+"""Of all entries together, as text: what is kept in memory and in the file has a bound."""
 MOST_PATTERNS: Final = 1_000
 """Each CONNECT is compared with every pattern."""
 OPERATOR: Final = "mqttd ctl"
-AUTOMATIC: Final = frozenset({"flapping detector", "failed authentication"})
+FLAPPING: Final = "flapping detector"
+FAILURES: Final = "failed authentication"
+AUTOMATIC: Final = frozenset({FLAPPING, FAILURES})
 """Who bans without being told to; their entries give way when the list is full."""
 
 _FOREVER = ("infinity", "undefined")
@@ -51,6 +55,11 @@ class Ban:
         """There is one entry for each."""
         return self.kind, self.who
 
+    @property
+    def size(self) -> int:
+        """Bytes of its texts."""
+        return len(f"{self.who}{self.by}{self.reason}".encode())
+
     def row(self) -> dict[str, Any]:
         """As EMQX's API has it."""
         until = "infinity" if self.until == math.inf else _moment(self.until)
@@ -63,8 +72,13 @@ class Ban:
             "until": until,
         }
 
-    def concerns(self, *, host: str, client_id: str, username: str | None) -> bool:
-        """Whether it is about a client."""
+    @property
+    def by_address(self) -> bool:
+        """Whether it is about an address, and not about a name."""
+        return self.kind in ("peerhost", "peerhost_net")
+
+    def concerns(self, client_id: str, username: str | None) -> bool:
+        """Whether it is about a client's names."""
         match self.kind:
             case "clientid":
                 return client_id == self.who
@@ -74,9 +88,7 @@ class Ban:
                 return fits(self.who, client_id)
             case "username_pattern":
                 return username is not None and fits(self.who, username)
-        network = parse_network(self.who)
-        address = parse_address(host)
-        return address is not None and address in network
+        return False
 
 
 def parse_ban(row: Mapping[str, Any], now: float) -> Ban:
@@ -89,7 +101,7 @@ def parse_ban(row: Mapping[str, Any], now: float) -> Ban:
         raise ValueError(f"there are no regular expressions; use {what}_pattern with * and ?")
     if kind not in KINDS:
         raise ValueError(f"as must be one of {', '.join(KINDS)}")
-    if not isinstance(who, str) or not 0 < len(who) <= LONGEST:
+    if not _is_text(who) or not who:
         raise ValueError(f"who must be text of 1 to {LONGEST} characters")
     at = _seconds(row.get("at", now), "at")
     until = _seconds(row.get("until", math.inf), "until")
@@ -107,6 +119,7 @@ class BanList:
         self._networks = Networks()
         self._patterns: dict[tuple[str, str], Ban] = {}
         self._next_end = math.inf
+        self._size = 0
 
     def __len__(self) -> int:
         return len(self._bans)
@@ -125,8 +138,11 @@ class BanList:
             raise ValueError(f"there are {MOST_PATTERNS} patterns already")
         if ban.key not in self._bans and len(self._bans) >= self.most:
             self._make_room()
+        if self._size + ban.size > MOST_BYTES:
+            raise ValueError(f"the list is full: its text has {MOST_BYTES >> 20} MiB")
         self.remove(ban.kind, ban.who)
         self._bans[ban.key] = ban
+        self._size += ban.size
         self._next_end = min(self._next_end, ban.until)
         if pattern:
             self._patterns[ban.key] = ban
@@ -142,6 +158,7 @@ class BanList:
         ban = self._bans.pop(key, None)
         if ban is None:
             return False
+        self._size -= ban.size
         self._patterns.pop(key, None)
         if kind == "peerhost_net":
             self._networks.remove(parse_network(ban.who))
@@ -152,6 +169,7 @@ class BanList:
         count = len(self._bans)
         self._bans.clear()
         self._patterns.clear()
+        self._size = 0
         self._networks = Networks()
         self._next_end = math.inf
         return count
@@ -191,7 +209,7 @@ class BanList:
             ban = self._bans.get(("username", username))
         if ban is None and self._patterns:
             for each in self._patterns.values():
-                if each.concerns(host="", client_id=client_id, username=username):
+                if each.concerns(client_id, username):
                     return each
         return ban
 
@@ -235,9 +253,16 @@ def _settled(kind: str, who: str) -> str:
 
 def _text(row: Mapping[str, Any], name: str) -> str:
     value = row.get(name, "")
-    if not isinstance(value, str) or len(value) > LONGEST:
+    if not _is_text(value):
         raise ValueError(f"{name} must be text of {LONGEST} characters at most")
     return value
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    """Text that is short, and can be written into a file."""
+    if not isinstance(value, str) or len(value) > LONGEST:
+        return False
+    return not any("\ud800" <= mark <= "\udfff" for mark in value)
 
 
 def _seconds(value: object, name: str) -> float:

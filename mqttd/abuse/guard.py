@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -11,7 +12,7 @@ import attrs
 from twisted.logger import Logger
 
 from mqttd.abuse.addresses import Networks, group_of, parse_network
-from mqttd.abuse.banned import Ban, BanList
+from mqttd.abuse.banned import FAILURES, FLAPPING, Ban, BanList, parse_ban
 from mqttd.abuse.counts import Counts, Rates
 from mqttd.abuse.failures import FailurePolicy, Failures, Step
 from mqttd.abuse.flapping import Flapping
@@ -28,6 +29,8 @@ _FAILED: Final = frozenset((ReasonCode.BAD_USER_NAME_OR_PASSWORD, ReasonCode.NOT
 """Answers of authenticators that count as failures; that nobody could be asked does not."""
 _OUR_DOING: Final = frozenset(("server_shutting_down", "administrative_action"))
 """Ends that say nothing about the client."""
+
+_LONGEST_KEY: Final = 256
 
 BANNED: Final = "banned"
 BACK_OFF: Final = "auth-backoff"
@@ -214,7 +217,7 @@ class Guard:
         if most is not None and self._identities.of(key) >= most:
             text = f"this identity has {most} connections already"
             return self._refuse("identity-connections", ReasonCode.QUOTA_EXCEEDED, text)
-        if not self._identity_rates.take(key, self._now()):
+        if not self._identity_rates.take(_short(key), self._now()):
             text = "this identity connects too often"
             return self._refuse("identity-rate", ReasonCode.CONNECTION_RATE_EXCEEDED, text)
         self._keep_slot(peer, key)
@@ -258,11 +261,11 @@ class Guard:
             return
         if self._exempt.holds(connection.peer.peer[0]):
             return
-        if flapping.disconnected(connection.session_key, self._now()):
+        if flapping.disconnected(_short(connection.session_key), self._now()):
             self._ban(
                 "clientid",
                 connection.client_id,
-                "flapping detector",
+                FLAPPING,
                 f"more than {flapping.max_count} connections within {flapping.window:g} s",
                 self._ban_time,
             )
@@ -283,6 +286,14 @@ class Guard:
                 window=self._failed.window_time,
                 seconds=self._by_name.waits(key, now),
             )
+        self._count_address(host, now)
+
+    def handshake_failed(self, host: str) -> None:
+        """A peer proved in its TLS handshake that it is not who it should be."""
+        if not self._exempt.holds(host):
+            self._count_address(host, self._now())
+
+    def _count_address(self, host: str, now: float) -> None:
         if self._by_address is None:
             return
         group = group_of(host)
@@ -302,7 +313,7 @@ class Guard:
             self._ban(
                 kind,
                 group,
-                "failed authentication",
+                FAILURES,
                 f"failed again after {self._failed.ban_after} back-offs",
                 self._failed.ban_time,
             )
@@ -310,8 +321,9 @@ class Guard:
     def _ban(self, kind: str, who: str, by: str, reason: str, seconds: float) -> None:
         now = self._wall()
         until = now + seconds if seconds != math.inf else math.inf
+        row = {"as": kind, "who": who, "by": by, "reason": reason, "at": now, "until": until}
         try:
-            ban = Ban(kind, who, by, reason, now, until)
+            ban = parse_ban(row, now)
             self.bans.add(ban, now)
         except ValueError as problem:
             self._log.warn(
@@ -350,9 +362,15 @@ def _name(request: ConnectRequest) -> str:
 
 
 def _name_key(request: ConnectRequest) -> str:
-    """One name from one address. A name's length is limited by its packet, not here: cut, for
-    what is kept must have a bound."""
-    return f"{group_of(request.peer.peer[0])}\0{_name(request)[:256]}"
+    """One name from one address."""
+    return _short(f"{group_of(request.peer.peer[0])}\0{_name(request)}")
+
+
+def _short(key: str) -> str:
+    """A key of bounded size: a name can have 64 KiB."""
+    if len(key) <= _LONGEST_KEY:
+        return key
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _about(ban: Ban) -> str:

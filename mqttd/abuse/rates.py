@@ -57,6 +57,11 @@ class Bucket:
         """Tokens that the rate brings in a second."""
         return self._per_second
 
+    def available(self, now: float) -> float:
+        """Tokens that are there; negative is a debt."""
+        self._fill(now)
+        return self._tokens + self._spare
+
     def take(self, now: float, amount: float = 1.0) -> bool:
         """Take ``amount`` if so much is there; say whether it was."""
         self._fill(now)

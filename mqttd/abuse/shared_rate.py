@@ -81,9 +81,7 @@ class SharedRate:
             return None
         meter = self._queue.popleft()
         if self._messages is not None:
-            turn = 1
-            while turn < TURN_MESSAGES and self._messages.wait(now, turn + 1) == 0.0:
-                turn += 1
+            turn = max(1, min(TURN_MESSAGES, int(self._messages.available(now))))
             self._messages.charge(now, turn - meter.paid_messages)
             meter.paid_messages = turn
         if self._bytes is not None:

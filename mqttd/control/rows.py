@@ -72,6 +72,7 @@ def listener_row(listener: Listener) -> Row:
         else options.max_connections,
         "current_connections": len(factory.connections),
         "most_connections": factory.most_connections,
+        "throttled": factory.throttled,
         "shutdown_count": dict(sorted(factory.shutdown_counts.items())),
     }
     row["status"] = {

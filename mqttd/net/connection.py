@@ -118,8 +118,9 @@ class NetworkConnection(TwistedProtocol):
     @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._stage = self._discard
+        closing, self._closing = self._closing, True
         try:
-            self.reading.finish()
+            self.reading.drain()
             if self._buffer is not None:
                 self._buffer.clear()
             if self._tls is not None:
@@ -128,10 +129,9 @@ class NetworkConnection(TwistedProtocol):
                 self.factory.turn.touch()
                 self.mqtt.connection_lost(self.factory.now())
                 self.ended = self.ended or self.mqtt.ended
-            elif not self._closing:
+            elif not closing:
                 self._lost_early(reset=reason.check(ConnectionLost) is not None)
         finally:
-            self._closing = True
             self.factory.left(self)
 
     def _lost_early(self, *, reset: bool) -> None:

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from mqttd.broker.connection import Connection
 
 _MOST_REASONS = 200
+_BAD_PROOFS = frozenset(("psk-unknown", "psk-wrong-key", "revoked"))
+"""Refusals that count as failed authentications; a mistake in the set-up of TLS does not."""
 _CONN_RATES = ("max_conn_rate", "max_conn_burst")
 _RATES = tuple(
     f"{whose}{what}_{kind}"
@@ -228,6 +230,8 @@ class ListenerFactory(ServerFactory):
         connection.ended = self.refusals.refused(
             listener=self.id, peer=peer, kind=kind, text=text, **facts
         )
+        if connection.ended in _BAD_PROOFS and self.guard is not None:
+            self.guard.handshake_failed(peer[0])
 
     def count(self, reason: str) -> None:
         """Count how a connection ended."""

@@ -92,11 +92,32 @@ class Reading:
             return
         self.throttled = False
         connection = self._connection
+        if connection.closing:
+            return
+        connection.deadline = connection.factory.now() + self._left
+        self._proceed()
+        self._read()
+
+    def finish(self) -> None:
+        """The client says goodbye: what it sent before is handled, whatever its rate."""
+        if self.meter is not None:
+            self.meter.end()
+            self.go_on()
+
+    def drain(self) -> None:
+        """The same where the connection is gone, and nothing can be read or written."""
+        if self.meter is not None:
+            self.meter.end()
+            if self.throttled:
+                self.throttled = False
+                self._proceed()
+
+    def _proceed(self) -> None:
+        """What was read and held back is handled."""
+        connection = self._connection
         now = connection.factory.turn.touch()
         mqtt = connection.mqtt
-        if connection.closing or mqtt is None:
-            return
-        connection.deadline = now + self._left
+        assert mqtt is not None
         try:
             mqtt.broker.now = now
             if mqtt.session is not None:
@@ -104,14 +125,6 @@ class Reading:
             mqtt.proceed()
         except Exception:
             connection.fail()
-            return
-        self._read()
-
-    def finish(self) -> None:
-        """The client is about to go: what it sent before is handled, whatever its rate."""
-        if self.meter is not None:
-            self.meter.end()
-            self.go_on()
 
     def _read(self) -> None:
         objects = self._held or self.crowded or self.throttled

@@ -12,8 +12,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from mqttd.abuse.addresses import Networks, parse_network
 from mqttd.abuse.ban_file import NAME, load_bans, save_bans
-from mqttd.abuse.banned import Ban, BanList, parse_ban
+from mqttd.abuse.banned import FLAPPING, Ban, BanList, parse_ban
 from mqttd.abuse.guard import Guard
 from mqttd.broker.broker import Broker
 from mqttd.config.load import Loaded
@@ -23,7 +24,7 @@ from mqttd.net.connection import NetworkConnection
 from mqttd.net.factory import ListenerFactory
 from mqttd.packets.reason_codes import ReasonCode
 
-_SAVE_DELAY: Final = 0.2
+_SAVE_DELAY: Final = 0.5
 """Seconds in which further changes go into the same file."""
 _SLICE: Final = 200
 """Connections ended in one turn of the reactor, at most."""
@@ -134,7 +135,8 @@ class Abuse:
 
     def _added(self, ban: Ban) -> None:
         row = ban.row()
-        found = list(self._concerned(ban))
+        # A client that flaps is gone already; looking for each of many would take long.
+        found = [] if ban.by == FLAPPING else list(self._concerned(ban))
         self._log.info(
             "{kind} {who} is banned by {by} until {until}: {reason}; {count} of its connections "
             "end now",
@@ -152,17 +154,17 @@ class Abuse:
             self._clock.callLater(0, self._end, found)
 
     def _concerned(self, ban: Ban) -> Iterable[NetworkConnection]:
-        by_address = ban.kind.startswith("peerhost")
+        networks = Networks([parse_network(ban.who)] if ban.by_address else ())
         for factory in self._factories:
             for connection in factory.connections:
-                mqtt = connection.mqtt
-                if connection.closing or (mqtt is None and not by_address):
+                if connection.closing:
                     continue
-                if ban.concerns(
-                    host=connection.peer.peer[0],
-                    client_id="" if mqtt is None else mqtt.client_id,
-                    username=None if mqtt is None else mqtt.username,
-                ):
+                if ban.by_address:
+                    if networks.holds(connection.peer.peer[0]):
+                        yield connection
+                    continue
+                mqtt = connection.mqtt
+                if mqtt is not None and ban.concerns(mqtt.client_id, mqtt.username):
                     yield connection
 
     def _end(self, connections: list[NetworkConnection]) -> None:

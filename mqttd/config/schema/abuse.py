@@ -161,7 +161,7 @@ class AbuseOptions:
         """Most addresses and names remembered by each limit; the one seen longest ago is forgotten
         for a new one.""",
     )
-    max_banned: int = option(integer(1, 1_000_000), 10_000, "Most entries of the list of bans.")
+    max_banned: int = option(integer(1, 100_000), 10_000, "Most entries of the list of bans.")
     per_address: PerAddressOptions = section(PerAddressOptions, "Limits for each address.")
     per_identity: PerIdentityOptions = section(PerIdentityOptions, "Limits for each identity.")
     failed_auth: FailedAuthOptions = section(FailedAuthOptions, "Failed authentications.")
