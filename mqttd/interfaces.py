@@ -13,6 +13,7 @@ from zope.interface import Attribute, Interface
 if TYPE_CHECKING:
     from cryptography import x509  # plugins declare themselves without it
 
+    from mqttd.events import Event
     from mqttd.identity import AccessRequest, Authenticated, ConnectRequest, Identity
 
 GOOD = "good"
@@ -177,6 +178,37 @@ class IAuthorizerPlugin(IPlugin):
 
     def make(options: Any, context: PluginContext) -> IAuthorizer:
         """Make the authorizer. ``options`` is its section without what all have in common.
+
+        Raises ValueError for options that make no sense.
+        """
+
+
+class IEventSink(Interface):
+    """Is told what happens: for an audit, a bridge, a database. Called in the reactor's thread.
+
+    Events wait in a queue of bounded length and are handed over in order, one after the other. A
+    sink never holds up a client: what it is too slow for is dropped, counted and told in the log.
+    """
+
+    def handle(event: Event) -> object | Awaitable[object]:
+        """One event, a value of :mod:`mqttd.events`.
+
+        May be a coroutine function or return a Deferred: the next event comes when it has ended.
+        An exception is logged; the event is then done with.
+
+        A sink may also have ``start()`` and ``stop()``, called when it begins and ends to be used;
+        ``stop`` may return a Deferred.
+        """
+
+
+class IEventSinkPlugin(IPlugin):
+    """Declares an event sink; an instance stands in a module of ``twisted.plugins``."""
+
+    name: str = Attribute("``type`` of one of ``event_sinks``.")
+    description: str = Attribute("One line for ``twistd mqttd --help-plugins``.")
+
+    def make(options: Any, context: PluginContext) -> IEventSink:
+        """Make the sink. ``options`` is its section without what all have in common.
 
         Raises ValueError for options that make no sense.
         """

@@ -15,6 +15,8 @@ from mqttd.interfaces import (
     IAuthenticatorPlugin,
     IAuthorizer,
     IAuthorizerPlugin,
+    IEventSink,
+    IEventSinkPlugin,
     IPSKStore,
     IPSKStorePlugin,
     IRevocationChecker,
@@ -87,6 +89,16 @@ class PSKStorePlugin(_Target):
         return store
 
 
+@implementer(IPlugin, IEventSinkPlugin)
+class EventSinkPlugin(_Target):
+    """Declares an event sink by the dotted name of what makes it."""
+
+    def make(self, options: Any, context: PluginContext) -> IEventSink:
+        """See IEventSinkPlugin."""
+        sink: IEventSink = super().make(options, context)
+        return sink
+
+
 def authenticator(name: str) -> IAuthenticatorPlugin:
     """The declared authenticator. Raises UnknownPlugin."""
     plugin: IAuthenticatorPlugin = _named(IAuthenticatorPlugin, "authenticator", name)
@@ -108,6 +120,12 @@ def revocation_checker(name: str) -> IRevocationCheckerPlugin:
 def psk_store(name: str) -> IPSKStorePlugin:
     """The declared store of pre-shared keys. Raises UnknownPlugin."""
     plugin: IPSKStorePlugin = _named(IPSKStorePlugin, "PSK store", name)
+    return plugin
+
+
+def event_sink(name: str) -> IEventSinkPlugin:
+    """The declared event sink. Raises UnknownPlugin."""
+    plugin: IEventSinkPlugin = _named(IEventSinkPlugin, "event sink", name)
     return plugin
 
 
@@ -141,6 +159,7 @@ KINDS: Final = (
         "ssl_options.enable_crl_check, .ocsp_client and .revocation_checkers",
         IRevocationCheckerPlugin,
     ),
+    Kind("event-sink", "Event sinks", "event_sinks", IEventSinkPlugin),
 )
 """Every kind of plugin."""
 
