@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 
 from mqttd.authz.identity_rules import IdentityRules
 from mqttd.authz.rule_source import RuleSource
 from mqttd.authz.rules import Decision
-from mqttd.identity import AccessRequest
+from mqttd.broker.topics import check_topic_filter, check_topic_name, parse_shared
+from mqttd.identity import SUBSCRIBE, AccessRequest
+from mqttd.packets.errors import MqttError
 
 SUPERUSER: Final = "superuser"
 IDENTITY: Final = "rules of the identity"
 NO_MATCH: Final = "authorization.no_match"
+_SECONDS: Final = 30.0
+"""How long a source has for its answer."""
+_LONGEST: Final = 65_535
 
 
 @attrs.frozen
 class Asking:
     """One source as it is put to the question. ``place`` is the option that holds it, ``kind``
-    its type, ``authorizer`` the source itself. ``file`` is what it reads, if anything."""
+    its type, ``authorizer`` the source itself; None where it cannot be asked."""
 
     place: str
     kind: str
     authorizer: Any
-    file: str = ""
 
 
 @attrs.frozen
 class Step:
     """What one of those that are asked in turn says.
 
-    ``allow`` None: it says nothing, or, when ``asked`` is False, it was not asked. ``rule`` counts
-    from 1 and ``line`` is of the file; 0 where there is none. ``topic`` is the one of the rule's
-    topics that fitted.
+    ``allow`` None: it says nothing, or, when ``asked`` is False, it was not asked. ``file`` is
+    what a source reads, or the option that holds its rules. ``rule`` counts from 1 and ``line`` is
+    of the file; 0 where there is none. ``topic`` is the one of the rule's topics that fitted.
     """
 
     place: str
@@ -57,16 +63,31 @@ class Explanation:
     steps: Sequence[Step]
 
 
-def explain(
+def parse_topic(action: str, text: str) -> tuple[str | None, str]:
+    """(Share Name or None, topic) of what an operator wrote. Raises ValueError."""
+    try:
+        if action != SUBSCRIBE:
+            check_topic_name(text.encode(), _LONGEST)
+            return None, text
+        group, topic = parse_shared(text)
+        check_topic_filter(topic, _LONGEST)
+    except UnicodeEncodeError:
+        raise ValueError("the topic is no text") from None
+    except MqttError as problem:
+        raise ValueError(str(problem)) from None
+    return group, topic
+
+
+async def explain(
     request: AccessRequest,
     sources: Sequence[Asking],
     no_match: bool,
-    ask: Callable[[Any, AccessRequest], bool | None] | None = None,
+    clock: IReactorTime | None = None,
 ) -> Explanation:
     """Put the question to each in turn, as the broker does, until one decides.
 
-    ``ask`` asks a source that is not in memory, such as a server; it may raise. Without it such a
-    source is not asked, and what follows holds only if that source says nothing.
+    Sources that are not in memory, such as servers, are asked only with a ``clock``, which limits
+    the time they have. What follows one that is not asked holds only if it says nothing.
     """
     if request.identity.is_superuser:
         return Explanation(True, [Step(SUPERUSER, "", True)])
@@ -76,7 +97,7 @@ def explain(
     for source in sources:
         if steps and steps[-1].allow is not None:
             break
-        steps.append(_ask(source, request, ask))
+        steps.append(await _ask(source, request, clock))
     if not steps or steps[-1].allow is None:
         steps.append(Step(NO_MATCH, "", no_match))
     last = steps[-1].allow
@@ -85,22 +106,28 @@ def explain(
     return Explanation(last if certain else None, steps)
 
 
-def _ask(
-    source: Asking,
-    request: AccessRequest,
-    ask: Callable[[Any, AccessRequest], bool | None] | None,
-) -> Step:
-    step = Step(source.place, source.kind, file=source.file)
-    if isinstance(source.authorizer, RuleSource):
-        decision = source.authorizer.decide(request)
-        return _step(step, decision, source.authorizer.otherwise)
-    if ask is None:
+async def _ask(source: Asking, request: AccessRequest, clock: IReactorTime | None) -> Step:
+    step = Step(source.place, source.kind)
+    authorizer = source.authorizer
+    if isinstance(authorizer, RuleSource):
+        step = attrs.evolve(step, file=authorizer.name)
+        return _step(step, authorizer.decide(request), authorizer.otherwise)
+    if clock is None or authorizer is None:
         return attrs.evolve(step, asked=False)
+
+    async def answer() -> Any:
+        said = authorizer.authorize(request)
+        return await said if hasattr(said, "__await__") else said
+
     try:
-        return attrs.evolve(step, allow=ask(source.authorizer, request))
+        said = await Deferred.fromCoroutine(answer()).addTimeout(_SECONDS, clock)
     except Exception as problem:  # a stranger's plugin; it denies, as it would in the broker
-        said = f"{type(problem).__name__}: {problem}" if str(problem) else type(problem).__name__
-        return attrs.evolve(step, allow=False, problem=said)
+        # the text of an error may quote what was sent
+        text = str(getattr(problem, "safe_text", "")) or type(problem).__name__
+        return attrs.evolve(step, allow=False, problem=text)
+    if said is not None and not isinstance(said, bool):
+        return attrs.evolve(step, allow=False, problem=f"the answer is a {type(said).__name__}")
+    return attrs.evolve(step, allow=said)
 
 
 def _step(step: Step, decision: Decision | None, otherwise: bool | None) -> Step:
@@ -137,7 +164,8 @@ def _words(step: Step) -> list[str]:
     if step.problem:
         return [f"{step.place}{kind}: failed, which denies: {step.problem}"]
     if step.rule:
-        where = f"{step.file}:{step.line}" if step.line else f"rule {step.rule}"
+        place = f" of {step.file}" if step.file else ""
+        where = f"{step.file}:{step.line}" if step.line else f"rule {step.rule}{place}"
         about = [f"    {step.text}"]
         if step.topic not in step.text:
             about.append(f"    by its topic {step.topic}")
@@ -145,5 +173,5 @@ def _words(step: Step) -> list[str]:
     if step.allow is None:
         return [f"{step.place}{kind}: no rule fits"]
     if step.file:
-        return [f"{step.place}{kind}: no line of {step.file} allows it"]
+        return [f"{step.place}{kind}: nothing in {step.file} allows it"]
     return [f"{step.place}{kind}: says {'allow' if step.allow else 'deny'}"]

@@ -31,7 +31,8 @@ class RuleSource:
     """Decides by rules in memory.
 
     ``read`` reads the file, and raises ConfigurationErrors; it is called in a thread except for
-    the first time. ``name`` is for the log. ``otherwise`` is the answer where no rule fits.
+    the first time. ``name`` is the file, or the option that holds the rules. ``otherwise`` is the
+    answer where no rule fits.
     """
 
     _log = Logger()
@@ -44,7 +45,7 @@ class RuleSource:
         otherwise: bool | None = None,
         in_thread: Callable[..., Deferred[Any]] = deferToThread,
     ) -> None:
-        self._name = name
+        self.name = name
         self._read = read
         self._in_thread = in_thread
         self._changed: Callable[[], object] | None = None
@@ -53,7 +54,7 @@ class RuleSource:
 
     @override
     def __repr__(self) -> str:
-        return f"<RuleSource {self._name}: {len(self._now.rules)} rules>"
+        return f"<RuleSource {self.name}: {len(self._now.rules)} rules>"
 
     def authorize(self, request: AccessRequest) -> bool | None:
         """See IAuthorizer."""
@@ -80,7 +81,7 @@ class RuleSource:
         self._log.info(
             "{source}: {count} rules are in use",
             event="rules_read",
-            source=self._name,
+            source=self.name,
             count=len(read.rules),
         )
         if self._changed is not None:

@@ -5,31 +5,29 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 from cryptography import x509
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
-from mqttd.authz.explain import Asking, Explanation, explain, words_of
+from mqttd.authz.explain import Asking, Explanation, explain, parse_topic, words_of
 from mqttd.authz.mosquitto_acl import load_acl
 from mqttd.authz.rule_file import load_rules
-from mqttd.broker.topics import check_topic_filter, check_topic_name, parse_shared
 from mqttd.cli.check import report
 from mqttd.config.errors import ConfigurationErrors
 from mqttd.config.load import Loaded
 from mqttd.config.schema.authorization_sources import MosquittoAclOptions, RuleFileOptions
 from mqttd.identity import PUBLISH, SUBSCRIBE, AccessRequest, Identity, PeerCertificate, PeerInfo
 from mqttd.interfaces import PluginContext
-from mqttd.packets.errors import MalformedPacket, TopicFilterInvalid, TopicNameInvalid
 from mqttd.plugins import authorizer
 from mqttd.startup import CONFIG_FILES, default_configuration, load
 from mqttd.tls.peer import peer_certificate
 
 EXIT_UNDECIDED: Final = 3
-_SECONDS: Final = 30.0
-"""How long a source has for its answer with ``--ask``."""
-_LONGEST: Final = 65_535
 
 
 class _Misuse(Exception):  # noqa: N818
@@ -132,14 +130,9 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _request(options: argparse.Namespace, loaded: Loaded) -> AccessRequest:
-    group, topic = None, options.topic
     try:
-        if options.action == SUBSCRIBE:
-            group, topic = parse_shared(topic)
-            check_topic_filter(topic, _LONGEST)
-        else:
-            check_topic_name(topic.encode(), _LONGEST)
-    except (MalformedPacket, TopicFilterInvalid, TopicNameInvalid, UnicodeEncodeError) as problem:
+        group, topic = parse_topic(options.action, options.topic)
+    except ValueError as problem:
         raise _Misuse(str(problem)) from None
     attributes = {}
     for text in options.attr:
@@ -192,13 +185,21 @@ def _asked(request: AccessRequest, loaded: Loaded, ask: bool) -> Explanation:
     authorization = loaded.configuration.authorization
     no_match = not authorization.denies
     if not ask:
-        return explain(request, _sources(loaded, None), no_match)
-    from mqttd.cli.ask import Asker  # noqa: PLC0415 - a reactor only where it is needed
+        said: list[Any] = []  # at once, since nothing is waited for
+        asking = explain(request, _sources(loaded, None), no_match)
+        Deferred.fromCoroutine(asking).addBoth(said.append)
+        if isinstance(said[0], Failure):
+            said[0].raiseException()
+        found: Explanation = said[0]
+        return found
+    from mqttd.cli.ask import asked  # noqa: PLC0415 - a reactor only where it is needed
 
-    asker = Asker(_SECONDS)
-    with asker:
-        sources = _sources(loaded, asker.reactor)
-        return explain(request, sources, no_match, asker.ask)
+    def begin(reactor: Any) -> tuple[list[Any], Coroutine[Any, Any, Explanation]]:
+        sources = _sources(loaded, reactor)
+        asking = explain(request, sources, no_match, reactor)
+        return [source.authorizer for source in sources], asking
+
+    return asked(begin)
 
 
 def _sources(loaded: Loaded, reactor: Any) -> list[Asking]:
@@ -213,6 +214,5 @@ def _sources(loaded: Loaded, reactor: Any) -> list[Asking]:
         made = None
         if own or reactor is not None:
             made = authorizer(source.type).make(source.options, context)
-        file = str(loaded.base_dir / source.options.path) if own and source.options.path else ""
-        asking.append(Asking(source.path, source.type, made, file))
+        asking.append(Asking(source.path, source.type, made))
     return asking
