@@ -8,6 +8,8 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from mqttd.log.failures import what_failed
+
 _QUIET: Final = 10.0
 """Seconds between two log lines about failures of one authenticator."""
 
@@ -36,12 +38,7 @@ class Failures:
             "the authenticator {name} {what}; {then} ({count} times by now)",
             event="authenticator_failed",
             name=self.name,
-            what="did not answer in time" if late else f"failed: {_kind(error)}",
+            what="did not answer in time" if late else f"failed: {what_failed(error)}",
             then=then,
             count=self.count,
         )
-
-
-def _kind(error: BaseException) -> str:
-    """An error may offer a text that holds no secret."""
-    return str(getattr(error, "safe_text", "")) or type(error).__name__

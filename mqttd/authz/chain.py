@@ -16,6 +16,7 @@ from mqttd.authz.identity_rules import IdentityRules
 from mqttd.broker.authorization import Decision
 from mqttd.identity import AccessRequest
 from mqttd.interfaces import IAuthorizer
+from mqttd.log.failures import what_failed
 
 MOST_ASKED: Final = 10_000
 """Questions of one chain that are waited for; one more is denied."""
@@ -71,7 +72,9 @@ class SourceChain:
                 said = self._identity_rules.decide(request)
             except Exception as error:
                 self._log.failure("rules of an identity cannot be used")
-                return Decision(False, f"{IDENTITY}, which failed: {_kind(error)}", known=False)
+                return Decision(
+                    False, f"{IDENTITY}, which failed: {what_failed(error)}", known=False
+                )
             if said is not None:
                 return _ALLOWED_BY_IDENTITY if said.allow else Decision(False, _by_rule(said))
         return self._ask_from(0, request, done)
@@ -148,7 +151,7 @@ class SourceChain:
         link.failures += 1
         now = self._clock.seconds()
         late = isinstance(error, DeferredTimeout)
-        what = "did not answer in time" if late else f"failed: {_kind(error)}"
+        what = "did not answer in time" if late else f"failed: {what_failed(error)}"
         if now >= link.told + _QUIET:
             # The text of an error may quote what the client sent: only its kind is told.
             self._log.error(
@@ -182,10 +185,6 @@ def _by_rule(said: Any) -> str:
 
 def _place(rule: Any) -> str:
     return f"line {rule.line}" if getattr(rule, "line", 0) else f"rule {rule.number}"
-
-
-def _kind(error: BaseException) -> str:
-    return str(getattr(error, "safe_text", "")) or type(error).__name__
 
 
 async def _awaited(answer: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from twisted.logger import Logger
@@ -10,6 +11,7 @@ from typing_extensions import override
 from zope.interface import implementer
 
 from mqttd.interfaces import IPSKStore
+from mqttd.log.failures import Quiet, what_failed
 from mqttd.psk.psk_file import LONGEST_KEY
 
 
@@ -18,16 +20,18 @@ class GuardedStore:
     """A store whose answers are looked at before they are used.
 
     An exception, or a key that is none, counts as an identity that is not known: the client is
-    refused, and a live session of it ends. Each kind of fault is logged once. What the store has
-    beyond IPSKStore is passed on.
+    refused, and a live session of it ends. Each kind of fault is one line in ten seconds. What the
+    store has beyond IPSKStore is passed on.
     """
 
     _log = Logger()
 
-    def __init__(self, name: str, store: Any) -> None:
+    def __init__(
+        self, name: str, store: Any, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._name = name
         self._store = store
-        self._said: set[str] = set()
+        self._quiet = Quiet(now)
 
     @override
     def __repr__(self) -> str:
@@ -40,45 +44,42 @@ class GuardedStore:
         """See IPSKStore."""
         try:
             key = self._store.key_for(identity)
-        except Exception:
-            self._failed("key_for")
+        except Exception as error:
+            self._failed("key_for", "failed in key_for: " + what_failed(error))
             return None
         if key is None:
             return None
         if not isinstance(key, bytes) or not 1 <= len(key) <= LONGEST_KEY:
-            self._said_once(
-                "a key",
-                "The PSK store {name} gave what is no key of 1 to {most} bytes. Clients it does "
-                "so for are refused. Said once.",
-                most=LONGEST_KEY,
-            )
+            self._failed("key_for", f"gave what is no key of 1 to {LONGEST_KEY} bytes")
             return None
         return key
 
     def identities(self) -> Sequence[bytes]:
         """See IPSKStore."""
         try:
-            return tuple(each for each in self._store.identities() if isinstance(each, bytes))
-        except Exception:
-            self._failed("identities")
+            listed = self._store.identities()
+            # A Deferred can be iterated over, without end.
+            if not isinstance(listed, Collection):
+                self._failed("identities", "gave identities that are no list")
+                return ()
+            return tuple(each for each in listed if isinstance(each, bytes))
+        except Exception as error:
+            self._failed("identities", "failed in identities: " + what_failed(error))
             return ()
 
     def on_change(self, changed: Callable[[], object]) -> None:
         """See IPSKStore."""
         self._store.on_change(changed)
 
-    def _failed(self, method: str) -> None:
-        if method not in self._said:
-            self._said.add(method)
-            self._log.failure(
-                "The PSK store {name} failed in {method}. Clients it fails for are refused. "
-                "Said once.",
+    def _failed(self, method: str, what: str) -> None:
+        count = self._quiet.count(what)
+        if count:
+            self._log.error(
+                "The PSK store {name} {what}. Clients it fails for are refused ({count} times by "
+                "now).",
                 event="psk_store_failed",
                 name=self._name,
                 method=method,
+                what=what,
+                count=count,
             )
-
-    def _said_once(self, what: str, text: str, **fields: object) -> None:
-        if what not in self._said:
-            self._said.add(what)
-            self._log.error(text, event="psk_store_failed", name=self._name, **fields)

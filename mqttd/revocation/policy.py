@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from mqttd.interfaces import GOOD, REVOKED, UNKNOWN, IRevocationChecker, RevocationStatus
+from mqttd.log.failures import Quiet, what_failed
 from mqttd.log.text import clip, escape
 from mqttd.tls.verdict import ACCEPTED, ASK, Verdict
 
@@ -48,7 +49,7 @@ class RevocationPolicy:
         self._clock = clock
         self._time_limit = time_limit
         self._now = now
-        self._failed: set[str] = set()
+        self._quiet = Quiet(now)
         self._allowed: dict[tuple[str, str], tuple[float, int]] = {}
 
     def judge(self, chain: Sequence[x509.Certificate]) -> Verdict:
@@ -76,40 +77,41 @@ class RevocationPolicy:
         for name, checker in self._checkers.items():
             try:
                 checker.on_change(changed)
-            except Exception:
-                self._complain(name)
+            except Exception as error:
+                self._complain(name, what_failed(error))
 
     def _known(
         self, name: str, checker: IRevocationChecker, chain: Sequence[x509.Certificate]
     ) -> RevocationStatus | None:
         try:
             status = checker.known(chain)
-        except Exception:
-            return self._complain(name)
+        except Exception as error:
+            return self._complain(name, what_failed(error))
         return None if status is None else self._checked(name, status)
 
     def _checked(self, name: str, status: Any) -> RevocationStatus:
         """The status, if it is one: what a plugin returns by mistake must not let anybody in."""
-        if isinstance(status, RevocationStatus) and status.outcome in (GOOD, REVOKED, UNKNOWN):
+        if (
+            isinstance(status, RevocationStatus)
+            and status.outcome in (GOOD, REVOKED, UNKNOWN)
+            and isinstance(status.cause, str)
+            and isinstance(status.text, str)
+            and isinstance(status.allow, bool)
+        ):
             return status
-        return self._complain(name, f"it gave {escape(clip(repr(status)))} for a status")
+        return self._complain(name, f"it gave a {type(status).__name__} that makes no sense")
 
-    def _complain(
-        self, name: str, text: str = "", failure: Failure | None = None
-    ) -> RevocationStatus:
-        """Log the failure of a checker once; the status that takes its answer's place."""
-        if failure is None and not text:
-            failure = Failure()
-        words = text if failure is None else escape(clip(repr(failure.value)))
-        if name not in self._failed:
-            self._failed.add(name)
+    def _complain(self, name: str, words: str) -> RevocationStatus:
+        """Log the failure of a checker, not too often; the status in place of its answer."""
+        count = self._quiet.count(name)
+        if count:
             self._log.error(
                 "The revocation checker {name} failed: {words}. Clients it is asked about are "
-                "refused. Said once.",
+                "refused ({count} times by now).",
                 event="revocation_checker_failed",
                 name=name,
                 words=words,
-                log_failure=failure,
+                count=count,
             )
         told = f"the revocation checker {name} failed"
         return RevocationStatus(UNKNOWN, "revocation-failed", told)
@@ -188,7 +190,8 @@ class _Asking:
         if failure.check(TimeoutError):
             text = f"the revocation checker {name} did not answer in {self.policy._time_limit:g} s"
             return RevocationStatus(UNKNOWN, "revocation-timeout", text)
-        return self.policy._complain(name, failure=failure)
+        assert failure.value is not None
+        return self.policy._complain(name, what_failed(failure.value))
 
     def answered(self, status: RevocationStatus | None) -> None:
         """One more status is there; a revocation needs no others."""

@@ -1,0 +1,48 @@
+"""What a log line says of a plugin that failed: the kind of failure, where, not too often."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import Final
+
+QUIET: Final = 10.0
+"""Seconds between two lines about the same."""
+
+
+def what_failed(error: BaseException) -> str:
+    """``OSError in acme.py, line 12``.
+
+    The text of an exception may quote what a client sent, or a key: it is left out, unless the
+    exception has a ``safe_text`` of its own.
+    """
+    safe = getattr(error, "safe_text", "")
+    if safe:
+        return str(safe)
+    kind = type(error).__name__
+    frame = error.__traceback__
+    if frame is None:
+        return kind
+    while frame.tb_next is not None:
+        frame = frame.tb_next
+    return f"{kind} in {PurePath(frame.tb_frame.f_code.co_filename).name}, line {frame.tb_lineno}"
+
+
+class Quiet:
+    """Counts what happens, and says when it is time for a line. For a few fixed words."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic, seconds: float = QUIET) -> None:
+        self._now = now
+        self._seconds = seconds
+        self._told: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+
+    def count(self, what: str) -> int:
+        """Once more: how often it was by now, or 0 when a line about it was written just now."""
+        self._counts[what] = self._counts.get(what, 0) + 1
+        now = self._now()
+        if now < self._told.get(what, float("-inf")) + self._seconds:
+            return 0
+        self._told[what] = now
+        return self._counts[what]
