@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -119,6 +120,10 @@ class MqttdService(MultiService):
         )
         self._signals.start()
         self._start(super().startService)
+        # What is there now stays. Else the collector looks at all of it again and again, and each
+        # time every client waits for tens of milliseconds.
+        gc.collect()
+        gc.freeze()
 
     def _hang_up(self) -> None:
         self._reopen_log()

@@ -161,7 +161,7 @@ class HttpBackendOptions:
     )
     pool_size: int = option(
         integer(1, 10000),
-        32,
+        16,
         """Most questions at a time to one server, each on a connection of its own; others wait
         their turn.""",
     )
