@@ -271,7 +271,7 @@ def test_every_error_is_found_in_one_run(errors: Errors) -> None:
         ("log.syslog {}", "log.syslog", "known here: console, file"),
         ("dashboard {}", "dashboard", "remove it"),
         ("listeners.quic.a {}", "listeners.quic", "remove it"),
-        ("listeners.tcp.a.messages_rate = 1", "listeners.tcp.a.messages_rate", "remove it"),
+        ("listeners.tcp.a.subscribe_rate = 1", "listeners.tcp.a.subscribe_rate", "remove it"),
         ("listeners.tcp.a.type = ssl", "listeners.tcp.a.type", "remove it"),
     ],
 )
