@@ -14,6 +14,7 @@ from mqttd.broker.ports import (
     Engine,
     EnhancedAuthenticator,
     Events,
+    MessageEvents,
     Outlet,
 )
 from mqttd.broker.session import Session
@@ -50,6 +51,8 @@ class Broker:
         self.limits = limits
         self.admission = admission
         self.events = events
+        self.messages: MessageEvents | None = None
+        """Who is told of each message; None while nobody wants to know."""
         self.enhanced = enhanced or {}
         self.authorization = authorization
         self.rules = object()

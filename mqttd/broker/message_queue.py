@@ -68,11 +68,13 @@ class MessageQueue:
         self.remove_expired(now)
         return len(self) < self._maximum
 
-    def put(self, item: Waiting, now: float) -> bool:
-        """Add to the end; returns whether a message was lost by it."""
-        lost = not self.has_room(now)
-        if lost and not self._make_room(item.qos):
-            return True
+    def put(self, item: Waiting, now: float) -> Waiting | None:
+        """Add to the end; returns the message that was lost by it, which may be ``item``."""
+        lost = None
+        if not self.has_room(now):
+            lost = self._make_room(item)
+            if lost is item:
+                return item
         self._number += 1
         (self._promised if item.qos else self._qos_0).append((self._number, item))
         self.bytes += len(item.message.payload)
@@ -81,20 +83,20 @@ class MessageQueue:
             self.earliest = expires_at
         return lost
 
-    def _make_room(self, qos: int) -> bool:
-        """Drop one; False when it is the new one that is dropped."""
+    def _make_room(self, new: Waiting) -> Waiting:
+        """Drop one, maybe the new one, and return it."""
         self.dropped += 1
-        if qos:
+        if new.qos:
             victims = self._qos_0 or self._promised
             by_policy = victims is self._promised
         else:
             victims = self._qos_0
             by_policy = True
         if not victims or (by_policy and not self._drop_oldest):
-            return False
+            return new
         _, item = victims.popleft()
         self.bytes -= len(item.message.payload)
-        return True
+        return item
 
     def take(self, now: float, *, promised: bool = True, qos_0: bool = True) -> Waiting | None:
         """The next message that has not expired, or None. [MQTT-3.3.2-5].

@@ -124,6 +124,25 @@ class Events(Protocol):
     def withdrawn(self, connection: Connection, topic_filters: Sequence[str]) -> None:
         """Subscriptions were dropped, or (none named) the Will: rules allow them no more."""
 
+    def subscribed(self, connection: Connection, subscriptions: Sequence[Subscription]) -> None:
+        """SUBACK with success for these was queued."""
+
+    def unsubscribed(self, connection: Connection, topic_filters: Sequence[str]) -> None:
+        """These were subscribed to, and are no longer; as the client writes them."""
+
+
+class MessageEvents(Protocol):
+    """What is told of each message, where anybody wants to know. Must be quick."""
+
+    def published(self, connection: Connection, message: Message) -> None:
+        """A message was handed to the engine; a QoS 2 message for each time it was sent."""
+
+    def delivered(self, connection: Connection, message: Message, qos: int) -> None:
+        """A message was queued for a client."""
+
+    def dropped(self, client_id: str, message: Message, reason: str) -> None:
+        """A message will not reach a client; ``client_id`` as the engine knows it."""
+
 
 class SessionSink(Protocol):
     """The broker's side of a claimed session: one client, here and connected."""

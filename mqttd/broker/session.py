@@ -122,14 +122,10 @@ class Session:
         connection = self._connection
         if self._prefix and not message.topic.startswith(self._mountpoint):
             # ``tenant/#`` also matches ``tenant``, which has no name behind ``tenant/``.
-            connection.broker.counters.publish_dropped += 1
-            if qos:
-                connection.broker.starved.add(self)
+            self._drop(message, qos, "no name behind the mountpoint")
             return
         if self._withdrawn and self._is_withdrawn(message):
-            connection.broker.counters.publish_dropped += 1
-            if qos:
-                connection.broker.starved.add(self)
+            self._drop(message, qos, "no longer allowed")
             return
         known = False
         if self._level < 5:
@@ -149,19 +145,20 @@ class Session:
                 alias=alias,
                 alias_known=known,
             )
-        counters = connection.broker.counters
         size = len(head) + len(tail) + (2 if qos else 0)
         if size > self._max_packet_size:
             # [MQTT-3.1.2-25]: not sent, and treated as if it had been.
-            counters.publish_dropped += 1
             if self._aliases is not None and not known:
                 self._aliases.forget(message.topic)
-            if qos:
-                connection.broker.starved.add(self)
+            self._drop(message, qos, "larger than the client takes")
             return
+        broker = connection.broker
+        counters = broker.counters
         counters.messages_sent += 1
         counters.publish_sent += 1
         counters.publish_bytes_sent += len(message.payload)
+        if broker.messages is not None:
+            broker.messages.delivered(connection, message, qos)
         if qos == 0:
             self._outlet.send(head, tail)
             packet_id = 0
@@ -177,6 +174,15 @@ class Session:
             connection.trace(
                 "SEND", Publish(message.topic, message.payload, qos, retain, False, packet_id)
             )
+
+    def _drop(self, message: Message, qos: int, reason: str) -> None:
+        """One message is not sent; with ``qos`` > 0 another may come in its place."""
+        broker = self._connection.broker
+        broker.counters.publish_dropped += 1
+        if broker.messages is not None:
+            broker.messages.dropped(self._connection.session_key, message, reason)
+        if qos:
+            broker.starved.add(self)
 
     def lost(self, reason: str) -> None:
         """The engine gave the session to someone else."""

@@ -208,7 +208,7 @@ class MemorySession:
             if sink.ready():
                 sink.deliver(message, 0, retain, subscription_ids, group)
             else:
-                self._engine.dropped += 1
+                self._engine.drop(self.client_id, message, "the client reads too slowly")
             return
         self._queue(Waiting(message, qos, retain, subscription_ids, group))
 
@@ -216,8 +216,9 @@ class MemorySession:
         engine = self._engine
         queue = self.queue
         earliest = queue.earliest
-        if queue.put(item, engine.now):
-            engine.dropped += 1
+        lost = queue.put(item, engine.now)
+        if lost is not None:
+            engine.drop(self.client_id, lost.message, "the queue is full")
         if queue.earliest < earliest:
             engine.watch(self)
         self.settle()

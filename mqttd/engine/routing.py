@@ -28,6 +28,8 @@ class Routing:
         self.options = options or EngineOptions()
         self.now = 0.0
         self.dropped = 0
+        self.lost: Callable[[str, Message, str], None] | None = None
+        """Told of each message that is dropped: for whom, which, why."""
         self._rng = rng or SystemRandom()
         self._tree: TopicTree[Found] = TopicTree()
         self._plans = Plans(self._tree)
@@ -142,7 +144,7 @@ class Routing:
                 elif sink.ready():
                     sink.deliver(message, 0, False, identifiers, None)
                 else:
-                    self.dropped += 1
+                    self.drop(session.client_id, message, "the client reads too slowly")
             return len(rows)
         for session, granted, identifiers in rows:
             sink = session.free_sink
@@ -168,10 +170,16 @@ class Routing:
                 receivers += 1
         return receivers
 
+    def drop(self, client_id: str, message: Message, reason: str) -> None:
+        """Count a message that could be neither sent nor kept."""
+        self.dropped += 1
+        if self.lost is not None:
+            self.lost(client_id, message, reason)
+
     def _share(self, group: SharedGroup[MemorySession], message: Message) -> int:
         chosen = group.choose(message)
         if chosen is None:
-            self.dropped += 1
+            self.drop("", message, "no member of the shared subscription can take it")
             return 1
         session, subscription = chosen
         identifier = subscription.subscription_id

@@ -15,6 +15,7 @@ from mqttd.packets.reason_codes import phrase
 
 if TYPE_CHECKING:
     from mqttd.broker.connection import Connection
+    from mqttd.broker.subscriptions import Subscription
     from mqttd.identity import AccessRequest
 
 _SHOWN_FILTERS = 10
@@ -75,6 +76,12 @@ class LoggedEvents:
                 else "its Will: dropped"
             ),
         )
+
+    def subscribed(self, connection: Connection, subscriptions: Sequence[Subscription]) -> None:
+        """Nothing is written."""
+
+    def unsubscribed(self, connection: Connection, topic_filters: Sequence[str]) -> None:
+        """Nothing is written."""
 
 
 def shown_identity(identity: bytes | None) -> str | None:

@@ -17,7 +17,16 @@ def waiting(payload: bytes, qos: int = 1, expires_at: float | None = None) -> Wa
 
 
 def filled(queue: MessageQueue, *items: Waiting, now: float = 0.0) -> list[bool]:
-    return [queue.put(item, now) for item in items]
+    """Whether each of them cost a message."""
+    return [queue.put(item, now) is not None for item in items]
+
+
+def test_the_one_that_is_lost_is_named() -> None:
+    first, second = waiting(b"1"), waiting(b"2")
+    for policy, lost in (("oldest", first), ("newest", second)):
+        queue = MessageQueue(1, policy)
+        assert queue.put(first, 0.0) is None
+        assert queue.put(second, 0.0) is lost
 
 
 def left(queue: MessageQueue) -> list[bytes]:
@@ -133,7 +142,7 @@ def test_nothing_is_lost_uncounted(
             before = queue.holds_qos_0
             lost = queue.put(waiting(str(now).encode(), qos, expires_at), now)
             # A promise is broken only where no QoS 0 message could go instead.
-            promised_lost += lost and bool(qos) and not before
+            promised_lost += lost is not None and bool(qos) and not before
         elif what == "take":
             before_length = len(queue)
             item = queue.take(now)

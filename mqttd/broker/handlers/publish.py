@@ -90,6 +90,8 @@ def handle_publish(connection: Connection, packet: Publish) -> None:
 
 def _take(connection: Connection, packet_id: int, message: Message) -> None:
     broker = connection.broker
+    if broker.messages is not None:
+        broker.messages.published(connection, message)
     if message.qos == 0:
         broker.engine.publish(message, broker.now)
     elif message.qos == 1:

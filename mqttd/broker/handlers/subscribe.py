@@ -148,6 +148,9 @@ def _subscribed(
     if connection.session is not session:
         return
     connection.send_packet(Suback(packet_id, codes))
+    events = connection.broker.events
+    if events is not None and granted:
+        events.subscribed(connection, granted)
     _ask_retained(session, zip(granted, new, strict=True))
     session.flow()
     connection.release()

@@ -31,6 +31,10 @@ def handle_unsubscribe(connection: Connection, packet: Unsubscribe) -> None:
         ]
         # [MQTT-3.10.4-4] [MQTT-3.10.4-5]: always answered, one code for each filter, in order.
         connection.send_packet(Unsuback(packet.packet_id, [int(code) for code in codes]))
+        ended = [each for each, found in zip(packet.topic_filters, existed, strict=True) if found]
+        events = connection.broker.events
+        if events is not None and ended:
+            events.unsubscribed(connection, ended)
         connection.release()
 
     connection.hold()
