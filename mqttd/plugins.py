@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import attrs
 from twisted.plugin import IPlugin, getPlugins
 from twisted.python.reflect import namedAny
 from zope.interface import implementer
+from zope.interface.exceptions import Invalid
+from zope.interface.verify import verifyObject
 
 from mqttd.interfaces import (
     IAuthenticator,
     IAuthenticatorPlugin,
     IAuthorizer,
     IAuthorizerPlugin,
+    IEnhancedAuthenticator,
     IEventSink,
     IEventSinkPlugin,
     IPSKStore,
@@ -23,8 +26,6 @@ from mqttd.interfaces import (
     IRevocationCheckerPlugin,
     PluginContext,
 )
-
-_Declared = TypeVar("_Declared")
 
 
 class UnknownPlugin(LookupError):  # noqa: N818 - says what there is
@@ -186,3 +187,31 @@ def _named(interface: Any, kind: str, name: str) -> Any:
     if len(found) != 1:  # with two it would be chance whose decisions count
         raise UnknownPlugin(kind, name, [plugin.name for plugin in plugins], len(found))
     return found[0]
+
+
+def made_by(plugin: Any, interface: Any, options: Any, context: PluginContext) -> Any:
+    """What a plugin makes, if it is what the broker can use. Raises ValueError else."""
+    made = plugin.make(options, context)
+    if not interface.providedBy(made):
+        name = interface.__name__
+        raise ValueError(f"it made {type(made).__name__} without @implementer({name})")
+    try:
+        verifyObject(interface, made)
+    except Invalid as problem:
+        raise ValueError(str(problem)) from None
+    if interface is IAuthenticator:
+        methods_of(made)
+    return made
+
+
+def methods_of(authenticator: Any) -> Mapping[str, IEnhancedAuthenticator]:
+    """Its methods of enhanced authentication by name. Raises ValueError if they are none."""
+    methods: Any = getattr(authenticator, "methods", {})
+    if not isinstance(methods, Mapping):
+        raise ValueError(f"its methods are a {type(methods).__name__} and no mapping")
+    for name, method in methods.items():
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"one of its methods is called {name!r}, which is no text")
+        if not IEnhancedAuthenticator.providedBy(method):
+            raise ValueError(f"its method {name} is without @implementer(IEnhancedAuthenticator)")
+    return methods

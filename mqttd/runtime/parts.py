@@ -7,7 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from mqttd.auth.admission import OPEN, Doors
 from mqttd.auth.chain import AuthenticatorChain, Link
@@ -26,10 +28,13 @@ from mqttd.interfaces import (
     IRevocationChecker,
     PluginContext,
 )
+from mqttd.log.failures import what_failed
 from mqttd.plugins import (
     UnknownPlugin,
     authenticator,
     authorizer,
+    made_by,
+    methods_of,
     psk_store,
     revocation_checker,
 )
@@ -121,12 +126,23 @@ class Parts:
         return [part for _, part in self._made]
 
     def _call(self, part: Any, name: str) -> None:
-        try:
-            method = getattr(part, name, None)
-            if method is not None:
-                method()
-        except Exception:
-            self._log.failure("{name} of {part} failed", name=name, part=type(part).__name__)
+        method = getattr(part, name, None)
+        if method is not None:
+            called: Deferred[Any] = maybeDeferred(method)
+            called.addErrback(self.failed, part, name)
+
+    def failed(self, failure: Failure, part: Any, name: str) -> None:
+        """Log that a part did not do what it was told to; it goes on as it is."""
+        key = next((key for key, each in self._made if each is part), ("", ""))
+        error = failure.value
+        assert error is not None
+        self._log.error(
+            "The plugin {plugin} failed in {name}: {what}",
+            event="plugin_failed",
+            plugin=key[1],
+            name=name,
+            what=str(error) if isinstance(error, ValueError) else what_failed(error),
+        )
 
     def _psk_store(self, loaded: Loaded) -> IPSKStore | None:
         options = loaded.configuration.psk_authentication
@@ -138,7 +154,7 @@ class Parts:
         given = options if own else options.store_options
         guard = (lambda store: store) if own else partial(GuardedStore, name)
         store: IPSKStore = self._part(
-            ("psk", name, given), plugin, given, "psk_authentication", guard
+            ("psk", name, given), plugin, IPSKStore, given, "psk_authentication", guard
         )
         return store
 
@@ -167,7 +183,8 @@ class Parts:
         checkers: dict[str, IRevocationChecker] = {}
         for name, given, where, seconds in wanted:
             plugin = _named(lambda name=name: revocation_checker(name), where)  # type: ignore[misc]
-            checkers[name] = self._part(("checker", name, given), plugin, given, where)
+            key = ("checker", name, given)
+            checkers[name] = self._part(key, plugin, IRevocationChecker, given, where)
             limit = max(self.time_limits.get(listener.id, 0.0), seconds + _GRACE)
             self.time_limits[listener.id] = limit
         if options.enable_crl_check:
@@ -191,12 +208,12 @@ class Parts:
                 f"{entry.path}.mechanism",
             )
             key = ("authenticator", entry.name, entry.options)
-            made = self._part(key, plugin, entry.options, entry.path)
+            made = self._part(key, plugin, IAuthenticator, entry.options, entry.path)
             if not any(made is each for each in self.authenticators):
                 self.authenticators.append(made)
             ignores = entry.on_error == "ignore"
             links.append(Link(entry.name, made, ignores))
-            for name, method in getattr(made, "methods", {}).items():
+            for name, method in methods_of(made).items():
                 if name not in methods:  # the first that has it, as the order says
                     methods[name] = EnhancedMethod(entry.name, method, reactor)
         if not links:
@@ -216,7 +233,7 @@ class Parts:
                 f"{entry.path}.type",
             )
             key = ("authorizer", entry.type, entry.options)
-            made = self._part(key, plugin, entry.options, entry.path)
+            made = self._part(key, plugin, IAuthorizer, entry.options, entry.path)
             if not any(made is each for each in self.authorizers):
                 self.authorizers.append(made)
             links.append(SourceLink(f"{entry.path} ({entry.type})", made))
@@ -238,6 +255,7 @@ class Parts:
         self,
         key: tuple[object, ...],
         plugin: Any,
+        interface: Any,
         options: Any,
         path: str,
         guard: Callable[[Any], Any] = lambda part: part,
@@ -250,12 +268,12 @@ class Parts:
                     self._made.append((key, part))
                 return part
         try:
-            part = guard(plugin.make(options, self._context))
-            if key[0] == "authorizer":
+            part = guard(made_by(plugin, interface, options, self._context))
+            if interface is IAuthorizer:
                 on_change = getattr(part, "on_change", None)
                 if on_change is not None:
                     on_change(self._rules_changed)
-            elif not IAuthenticator.providedBy(part):
+            elif interface is not IAuthenticator:
                 part.on_change(self._changed)
         except ConfigurationErrors:
             raise

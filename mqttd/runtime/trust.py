@@ -271,6 +271,17 @@ class Trust:
         self._tell(credentials.changed(former))
         return DeferredList(list(self._read_files(credentials.parts)))
 
+    def refresh(self) -> None:
+        """Servers may say something else now about what clients may do: ask them again."""
+        if self._current is None:
+            return
+        for part in self._current.parts.authorizers:
+            refresh = getattr(part, "refresh", None)
+            if refresh is not None:
+                refresh()
+        if self._running and self._current.parts.authorizers:
+            self._authorization.changed()
+
     def start(self, listeners: Mapping[str, Listener]) -> Deferred[None]:
         """Begin background work. Listeners with a must-staple certificate accept nobody before its
         first response was fetched, or could not be; then the Deferred fires."""
@@ -313,6 +324,4 @@ class Trust:
             if reload is None:
                 continue
             read: Deferred[Any] = maybeDeferred(reload)
-            yield read.addErrback(
-                lambda failure: self._log.failure("reading again failed", failure=failure)
-            )
+            yield read.addErrback(parts.failed, part, "reload")

@@ -22,6 +22,7 @@ from mqttd.engine.memory import MemoryEngine
 from mqttd.engine.options import EngineOptions
 from mqttd.identity import ConnectRequest, Identity, PeerInfo, Refused
 from mqttd.interfaces import IAuthenticator, IAuthorizer
+from mqttd.plugins import methods_of
 from mqttd.testing.client import MemoryClient
 from mqttd.testing.requests import SOMEBODY
 
@@ -81,7 +82,7 @@ class MemoryBroker:
             enhanced = {
                 name: EnhancedMethod(name, method, self.clock, now=self.clock.seconds)
                 for each in authenticators
-                for name, method in getattr(each, "methods", {}).items()
+                for name, method in methods_of(each).items()
             }
         self.engine = MemoryEngine(EngineOptions(**for_engine))
         self.core = Broker(

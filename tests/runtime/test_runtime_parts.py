@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+from twisted.logger import formatEvent, globalLogPublisher
+from zope.interface import implementer
 
 from mqttd.config.errors import ConfigurationErrors
 from mqttd.config.load import load_text
+from mqttd.interfaces import STATUS_GOOD, IPSKStore, IRevocationChecker, RevocationStatus
 from mqttd.plugins import UnknownPlugin
 from mqttd.runtime.parts import Parts
 
 
+@implementer(IRevocationChecker, IPSKStore)
 class Part:
     """A checker or a store."""
 
@@ -26,6 +30,16 @@ class Part:
 
     def on_change(self, changed: Callable[[], object]) -> None:
         self.changed.append(changed)
+
+    def known(self, chain: Any) -> None: ...
+
+    async def check(self, chain: Any) -> RevocationStatus:
+        return STATUS_GOOD
+
+    def key_for(self, identity: bytes) -> None: ...
+
+    def identities(self) -> Sequence[bytes]:
+        return ()
 
     def start(self) -> None:
         self.running += 1
@@ -142,3 +156,40 @@ def test_another_store_gets_its_own_options(world: World) -> None:
     )
     assert parts.psk.name == "database"
     assert parts.psk.options == {"host": "h"}
+
+
+@pytest.mark.parametrize("name", ["start", "stop"])
+def test_a_part_that_fails_to_start_is_named_and_harms_nothing(world: World, name: str) -> None:
+    parts = world.parts(tls("a", "revocation_checkers = [own]"))
+    checker = parts.checkers["ssl:a"]["own"]
+
+    async def fails() -> None:
+        raise OSError("what nobody may read")
+
+    setattr(checker, name, fails)
+    lines: list[str] = []
+
+    def observe(event: Any) -> None:
+        lines.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(observe)  # type: ignore[arg-type]
+    try:
+        parts.take_over(None)
+        parts.stop()
+    finally:
+        globalLogPublisher.removeObserver(observe)  # type: ignore[arg-type]
+    (line,) = [line for line in lines if "plugin" in line]
+    assert line.startswith(f"The plugin own failed in {name}: OSError in test_runtime_parts.py")
+    assert "nobody" not in line
+
+
+def test_what_is_no_part(world: World) -> None:
+    class Odd(Plugin):
+        def make(self, options: Any, context: Any) -> Any:
+            return object()
+
+    world.plugins["own"] = Odd("own")
+    with pytest.raises(ConfigurationErrors) as caught:
+        world.parts(tls("a", "revocation_checkers = [own]"))
+    assert "the plugin own cannot be used: it made object" in str(caught.value)
+    assert "@implementer(IRevocationChecker)" in str(caught.value)
