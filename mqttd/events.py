@@ -148,10 +148,12 @@ class MessageDelivered(ClientEvent):
 
 
 @attrs.frozen(kw_only=True)
-class MessageDropped(ClientEvent):
-    """A message was not published, or not sent to a client, and never will be."""
+class MessageDropped(Event):
+    """A message will never reach the client ``client_id``; empty: any of a shared
+    subscription."""
 
     name = "message_dropped"
+    client_id: str
     topic: str
     qos: int
     reason: str

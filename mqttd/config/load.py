@@ -13,6 +13,7 @@ from mqttd.config.authentication import structure_authentication
 from mqttd.config.authorization import structure_sources
 from mqttd.config.environment import apply_environment
 from mqttd.config.errors import ConfigurationErrors, Finding, by_severity
+from mqttd.config.event_sinks import structure_event_sinks
 from mqttd.config.legacy import convert
 from mqttd.config.not_yet import refuse_not_yet
 from mqttd.config.schema import Configuration, ListenerOptions, Listeners
@@ -117,8 +118,8 @@ def _secret_files(value: object) -> Iterator[str]:
 def _with_plugins(
     configuration: Configuration, base_dir: Path
 ) -> tuple[Configuration, list[Finding]]:
-    """``authentication``, of the broker and of its listeners, and the sources of
-    ``authorization`` as options instead of sections."""
+    """``authentication``, of the broker and of its listeners, the sources of ``authorization``
+    and ``event_sinks`` as options instead of sections."""
     made, findings = structure_authentication(
         configuration.authentication, base_dir, "authentication"
     )
@@ -132,11 +133,14 @@ def _with_plugins(
         named[listener.name] = attrs.evolve(listener, authentication=own)
     authorization = configuration.authorization
     sources, found = structure_sources(authorization.sources, base_dir, "authorization.sources")
+    findings += found
+    sinks, found = structure_event_sinks(configuration.event_sinks, base_dir, "event_sinks")
     return (
         attrs.evolve(
             configuration,
             authentication=made,
             authorization=attrs.evolve(authorization, sources=sources),
+            event_sinks=sinks,
             listeners=Listeners(**listeners),
         ),
         [*findings, *found],

@@ -13,6 +13,7 @@ from mqttd.config.schema.abuse import AbuseOptions, FlappingOptions
 from mqttd.config.schema.authorization import AuthorizationOptions
 from mqttd.config.schema.client_tls import ClientTLSOptions
 from mqttd.config.schema.control import ControlOptions
+from mqttd.config.schema.events import AuditOptions
 from mqttd.config.schema.listeners import ListenerOptions, Listeners
 from mqttd.config.schema.log import ConsoleLog, FileLog, LogOptions
 from mqttd.config.schema.mqtt import MqttOptions
@@ -73,6 +74,12 @@ class Configuration:
     flapping_detect: FlappingOptions = section(
         FlappingOptions, "Clients that come and go again and again."
     )
+    event_sinks: list[Any] = option(
+        SECTIONS,
+        [],
+        "Plugins that are told what happens: one section, or a list. See :doc:`/operate/audit`.",
+    )
+    audit: AuditOptions = section(AuditOptions, "The audit log.")
     psk_authentication: PskAuthenticationOptions = section(
         PskAuthenticationOptions, "Pre-shared keys."
     )
