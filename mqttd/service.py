@@ -36,7 +36,7 @@ from mqttd.runtime.expiry import Expiry
 from mqttd.runtime.figures import Figures
 from mqttd.runtime.hints import print_hints
 from mqttd.runtime.listening import Listening, engine_options, limits_of
-from mqttd.runtime.reload import Reloader, ReloadReport
+from mqttd.runtime.reload import FILES_CHANGED, Reloader, ReloadReport
 from mqttd.runtime.trust import Trust
 from mqttd.runtime.watch import Watcher
 from mqttd.startup import StartupError
@@ -101,7 +101,7 @@ class BrokerService(Service):
         self.watcher = Watcher(
             self._clock,
             lambda: self._in_thread(self.reloader.look),
-            lambda: self.reloader.reload("files changed"),
+            lambda: self.reloader.reload(FILES_CHANGED),
             configuration.reload_interval,
         )
         self.reloader = Reloader(

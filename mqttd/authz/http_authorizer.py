@@ -58,6 +58,10 @@ class HTTPAuthorizer:
         """Close the connections that wait, and forget the answers."""
         return self._backend.stop()
 
+    def refresh(self) -> None:
+        """The operator says that the server may answer otherwise now."""
+        self._backend.forget()
+
     def on_change(self, changed: Callable[[], object]) -> None:
         """Nobody tells us when the server changes its mind."""
 

@@ -121,10 +121,14 @@ class HTTPBackend(Generic[Answer]):
                 self._cache.put(name, answer, self._now(), self._ends(answer))
         return answer
 
-    def stop(self) -> Deferred[None]:
-        """Close the connections that wait, and forget the answers."""
+    def forget(self) -> None:
+        """Remember no answer any more."""
         if self._cache is not None:
             self._cache.clear()
+
+    def stop(self) -> Deferred[None]:
+        """Close the connections that wait, and forget the answers."""
+        self.forget()
         done: Deferred[None] = Deferred.fromCoroutine(self._close())
         return done
 

@@ -22,6 +22,8 @@ from mqttd.runtime.listening import Listening, limits_of
 from mqttd.runtime.sources import Digests, Look, digests, look, named_files
 from mqttd.startup import check_everything, load
 
+FILES_CHANGED = "files changed"
+"""The reason of a reload that nobody asked for."""
 _SHOWN = 12
 """Changes named in the one log line about a reload; the report has all."""
 
@@ -43,6 +45,9 @@ class Trusting(Protocol):
 
     def adopt(self, credentials: Any) -> Awaitable[object]:
         """Use them in place of the former; done when everything is in force. Does not fail."""
+
+    def refresh(self) -> None:
+        """The operator wants what is outside of files to be asked again as well."""
 
 
 @attrs.frozen
@@ -161,6 +166,8 @@ class Reloader:
                 await self._trust.ready(credentials)
             report = await self._put_into_use(candidate, credentials, reason)
             await self._in_force
+            if reason != FILES_CHANGED:
+                self._do(self._trust.refresh)
         except ConfigurationErrors as errors:
             refused = tuple(finding.text for finding in errors.errors)
             report = ReloadReport(reason, refused=refused, findings=errors.findings)

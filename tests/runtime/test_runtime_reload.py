@@ -16,7 +16,7 @@ from mqttd.engine.memory import MemoryEngine
 from mqttd.net.admission import OpenAdmission
 from mqttd.net.turn import Turn
 from mqttd.runtime.listening import Listening, limits_of
-from mqttd.runtime.reload import Reloader, ReloadReport
+from mqttd.runtime.reload import FILES_CHANGED, Reloader, ReloadReport
 
 
 class NoTrust:
@@ -25,6 +25,7 @@ class NoTrust:
     def __init__(self) -> None:
         self.adopted = 0
         self.abandoned = 0
+        self.refreshed = 0
         self.problem: Exception | None = None
 
     def parts(self, loaded: Loaded) -> Any:
@@ -45,6 +46,9 @@ class NoTrust:
     def adopt(self, credentials: Any) -> Any:
         self.adopted += 1
         return succeed(None)
+
+    def refresh(self) -> None:
+        self.refreshed += 1
 
     def tls_of(self, options: Any) -> Any:
         return None
@@ -228,3 +232,15 @@ def test_warnings_are_told_once(world: World, logged: Any) -> None:
     world.write('include "gone.conf"\nmqtt.max_inflight = 7')
     world.reload()
     assert not any("gone.conf cannot be read" in line for line in logged)
+
+
+def test_only_a_reload_that_was_asked_for_asks_servers_again(world: World) -> None:
+    world.reload(FILES_CHANGED)
+    assert world.trust.refreshed == 0
+    world.reload("SIGHUP")
+    world.write("mqtt.max_inflight = 7")
+    world.reload("mqttd ctl reload")
+    assert world.trust.refreshed == 2
+    world.write("mqtt.max_inflight = nonsense")
+    world.reload("SIGHUP")
+    assert world.trust.refreshed == 2
