@@ -16,7 +16,7 @@ from mqttd.config.schema.authentication import Authenticator
 from mqttd.config.schema.authorization import Source
 from mqttd.config.schema.listeners import Listeners
 
-_WRITTEN = frozenset(("data_dir", "log.file.path", "control.socket"))
+_WRITTEN = frozenset(("audit.file", "data_dir", "log.file.path", "control.socket"))
 """Options that name what the broker itself writes."""
 
 _LARGEST = 64 << 20

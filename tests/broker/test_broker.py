@@ -19,7 +19,7 @@ def test_a_sweep_works_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broker_module, "_SWEEP_SLICE", 2)
     broker = MemoryBroker(idle_timeout=10.0)
     clients = [broker.client() for _ in range(5)]
-    broker.now += 10
+    broker.clock.advance(10)
     assert broker.core.sweep(broker.now)
     assert sum(client.outlet.closed for client in clients) == 2
     assert broker.core.sweep(broker.now)
@@ -42,7 +42,7 @@ def test_a_connection_that_cannot_be_swept_does_not_keep_the_others_from_it(
         sweep(self, now)
 
     monkeypatch.setattr(Connection, "sweep", fail)
-    broker.now += 10
+    broker.clock.advance(10)
     failures = 0
     for _ in range(3):
         try:

@@ -18,7 +18,7 @@ def test_many_sessions_that_end_at_once_are_ended_in_portions(
         keep = Properties(session_expiry_interval=10)
         broker.connected(str(number), properties=keep).drop()
     silent = broker.connected("silent", keep_alive=1)
-    broker.now += 20
+    broker.clock.advance(20)
     assert broker.core.sweep(broker.now) is True
     assert silent.closed
     assert broker.engine.statistics().expired == 3

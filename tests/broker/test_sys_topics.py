@@ -151,7 +151,7 @@ def test_what_the_engine_drops_is_in_the_total_and_in_the_load() -> None:
     slow.outlet.writable = False
     for _ in range(60):
         broker.core.engine.publish(Message(b"t", b"m"), broker.now)
-    broker.now += 60
+    broker.clock.advance(60)
     topics.publish(broker.now)
     broker.turn()
     counted = figures(client)
