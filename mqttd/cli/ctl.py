@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from mqttd.cli import ctl_banned, ctl_text
+from mqttd.cli import ctl_acl, ctl_banned, ctl_text
 from mqttd.cli.ctl_answer import Answer, Misuse
 from mqttd.cli.ctl_client import ControlClient, NoAnswer, Refusal, find_socket
 
@@ -71,6 +71,7 @@ def add_command(commands: Any) -> None:
     ):
         made = add(name, text, ask)
         made.add_argument("action", nargs="?", choices=("list", "refresh"), default="list")
+    ctl_acl.add_arguments(add("acl", "which rule decides about a connected client", ctl_acl.acl))
     ctl_banned.add_arguments(
         add("banned", "show, add or remove who may not come in", ctl_banned.banned)
     )

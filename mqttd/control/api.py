@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 from collections.abc import Callable, Sequence
 from inspect import isawaitable
 from typing import Any, Final
@@ -21,6 +23,8 @@ from mqttd.control.ports import LARGEST_PAGE, Control, ControlError, Page, Row, 
 LARGEST_BODY: Final = 64 << 10
 """Bytes of a request's body; every request of this API is far smaller."""
 
+_LONGEST_TOLD: Final = 300
+_CREDENTIALS: Final = struct.Struct("3i")
 _BASE: Final = ["api", "v5"]
 _USUAL_PAGE: Final = 100
 
@@ -86,6 +90,7 @@ class Asked:
 
 
 Handler = Callable[[Control, Asked], Any]
+Told = Callable[[int | None, str, int], object]
 
 
 def _listener_action(control: Control, asked: Asked) -> Any:
@@ -99,6 +104,15 @@ def _clients(control: Control, asked: Asked) -> Row:
     page = asked.number("page", 1, 10_000_000)
     limit = asked.number("limit", _USUAL_PAGE, LARGEST_PAGE)
     return _paged(control.clients(page, limit, asked.duration("expiring")), page, limit)
+
+
+def _access(control: Control, asked: Asked) -> Any:
+    query = asked.query
+    qos = query.get("qos", "0")
+    if qos not in ("0", "1", "2"):
+        raise bad_request("qos must be 0, 1 or 2")
+    action, topic = query.get("action", ""), query.get("topic", "")
+    return control.access(asked.names[0], action, topic, int(qos), query.get("retain") == "true")
 
 
 def _banned(control: Control, asked: Asked) -> Row:
@@ -130,6 +144,7 @@ ROUTES: Final[dict[str, dict[str, Handler]]] = {
         "GET": lambda control, asked: control.client(asked.names[0]),
         "DELETE": lambda control, asked: control.kick(asked.names[0]),
     },
+    "clients/*/acl": {"GET": _access},
     "log/level": {"GET": lambda control, _: control.log_level(), "PUT": _set_level},
     "certs": {"GET": lambda control, _: control.certificates()},
     "psk": {"GET": lambda control, _: control.psk()},
@@ -155,9 +170,11 @@ class Api(Resource):
     isLeaf = True  # noqa: N815 - Twisted's name
     _log = Logger()
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Control, told: Told = lambda *_: None) -> None:
+        """``told`` is called after each request that was to change something."""
         super().__init__()
         self._control = control
+        self._told = told
 
     @override
     def render(self, request: Any) -> int:
@@ -167,6 +184,9 @@ class Api(Resource):
         answering.addErrback(self._failed)
 
         def answered(answer: tuple[int, bytes]) -> None:
+            if request.method not in (b"GET", b"HEAD"):
+                what = b" ".join((request.method, request.path))[:_LONGEST_TOLD]
+                self._told(_user_of(request), what.decode("ascii", "replace"), answer[0])
             if not gone:
                 status, body = answer
                 request.setResponseCode(status)
@@ -196,6 +216,20 @@ class Api(Resource):
         self._log.failure("a request to the control socket failed", failure=failure)
         message = "internal error; the log says more"
         return 500, _json({"code": "INTERNAL_ERROR", "message": message})
+
+
+def _user_of(request: Any) -> int | None:
+    """The user whose process sits at the other end of the socket (unix(7), SO_PEERCRED)."""
+    end = getattr(request.channel.transport, "socket", None)
+    if end is None:
+        return None
+    try:
+        _, user, _ = _CREDENTIALS.unpack(
+            end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        )
+    except OSError:
+        return None
+    return int(user)
 
 
 def _find(request: Any) -> tuple[Handler, Asked]:

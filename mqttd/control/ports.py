@@ -78,6 +78,12 @@ class Control(Protocol):
     def kick(self, client_id: str) -> None:
         """Disconnect a client."""
 
+    def access(
+        self, client_id: str, action: str, topic: str, qos: int, retain: bool
+    ) -> Awaitable[Row]:
+        """Whether a connected client may ``publish`` or ``subscribe`` there, and which rule says
+        so."""
+
     def log_level(self) -> Row:
         """The lowest levels written: ``level``, and those of ``console`` and ``file``."""
 

@@ -19,6 +19,7 @@ from mqttd.broker.state import State
 from mqttd.config.errors import InvalidValue
 from mqttd.config.option import documentation_of
 from mqttd.config.schema.log import LOG_LEVELS, ConsoleLog
+from mqttd.control.access import access_row
 from mqttd.control.banned import BannedControl
 from mqttd.control.ports import ControlError, Page, Row, bad_request
 from mqttd.control.rows import (
@@ -145,6 +146,11 @@ class RunningControl:
         self.turn.touch()
         for connection in found:
             connection.close(ReasonCode.ADMINISTRATIVE_ACTION, "disconnected by the operator")
+
+    async def access(self, client_id: str, action: str, topic: str, qos: int, retain: bool) -> Row:
+        """See Control."""
+        connection = self._find(client_id)[0]
+        return await access_row(connection, action, topic, qos, retain, self.clock)
 
     def _connected(self) -> Iterable[Connection]:
         return (each for each in self.broker.connections if each.state is State.CONNECTED)

@@ -17,6 +17,8 @@ from mqttd.control.server import ControlServer
 class MemoryControl:
     """A Control whose answers are plain values; ``done`` is what was asked for."""
 
+    banned: Any = None
+
     def __init__(self) -> None:
         self.done: list[tuple[str, ...]] = []
         self.level = "info"
@@ -47,6 +49,10 @@ class MemoryControl:
 
     def kick(self, client_id: str) -> None:
         self.done.append(("kick", client_id))
+
+    async def access(self, client_id: str, action: str, topic: str, qos: int, retain: bool) -> Row:
+        self.done.append((client_id, action, topic, str(qos), str(retain)))
+        return {"allow": True, "steps": []}
 
     def log_level(self) -> Row:
         return {"level": self.level}

@@ -55,6 +55,13 @@ def test_names_of_clients_are_whatever_clients_say(ask: Ask, memory: Any, name: 
     assert memory.done == [("kick", name)]
 
 
+def test_what_a_client_may_do_is_asked_with_its_topic(ask: Ask, memory: Any) -> None:
+    query = {"action": "subscribe", "topic": "a/+/#", "qos": 1}
+    assert ask("GET", "clients", "a/b", "acl", **query)["allow"] is True
+    assert memory.done == [("a/b", "subscribe", "a/+/#", "1", "False")]
+    assert refusal(ask, "GET", "clients", "c", "acl", qos=3)[0] == 400
+
+
 def test_clients_come_in_pages(ask: Ask, memory: Any) -> None:
     first = ask("GET", "clients", page=1, limit=200)
     assert len(first["data"]) == 200

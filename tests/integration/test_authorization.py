@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import queue
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +36,7 @@ authorization {
 }
 """
 SECONDS = 10.0
+MQTTD = Path(sys.executable).parent / "mqttd"
 NO_SUBSCRIBERS = 0x10
 NONE_GRANTED = "All subscription requests were denied"
 
@@ -191,6 +195,58 @@ def test_mosquittos_clients_are_told(broker: Any, run: Callable[..., Any]) -> No
     assert "RC:135" in ended.output
     ended = run("mosquitto_sub", "-p", port, "-V", "5", "-t", "in/#", "-W", 5)
     assert NONE_GRANTED in ended.output
+
+
+def test_the_running_broker_says_which_rule_decides(
+    broker: Any, client: Callable[..., Client], run: Callable[..., Any]
+) -> None:
+    client(broker, "asked")
+    socket = broker.folder / "run/mqttd.sock"
+    ask = (MQTTD, "ctl", "--socket", socket, "acl", "explain")
+    ended = run(*ask, "asked", "publish", "out/asked/a", cwd=broker.folder)
+    assert ended.status == 0, ended.output
+    assert "acl.conf:4 decides" in ended.output
+    assert ended.output.endswith("allowed\n")
+    ended = run(*ask, "asked", "subscribe", "#", "--qos", 1)
+    assert ended.status == 1
+    assert "acl.conf:3 decides\n    deny publish and subscribe: in/secret\n" in ended.output
+    ended = run(*ask, "nobody", "publish", "a")
+    assert (ended.status, "Client ID not found" in ended.output) == (1, True)
+    ended = run(*ask, "asked", "publish", "a/#")
+    assert (ended.status, "wildcard" in ended.output) == (1, True)
+
+
+def test_a_server_is_asked_by_the_command(tmp_path: Path, run: Callable[..., Any]) -> None:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            """Nothing."""
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    (tmp_path / "mqttd.conf").write_text(
+        'listeners.tcp.default.bind = "127.0.0.1:0"\n'
+        "authorization.sources = [ { type = http, method = post, "
+        f'url = "http://127.0.0.1:{server.server_address[1]}/acl", '
+        'body { topic = "${topic}" } } ]\n'
+    )
+    ask = (MQTTD, "acl", "explain", "-c", "mqttd.conf", "--ask", "publish", "a")
+    try:
+        ended = run(*ask, cwd=tmp_path)
+        assert ended.status == 0, ended.output
+        assert "(http): says allow\nallowed" in ended.output
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    ended = run(*ask, cwd=tmp_path)
+    assert ended.status == 1
+    assert "(http): failed, which denies" in ended.output
 
 
 @pytest.mark.parametrize("v5", [False, True])
