@@ -28,6 +28,7 @@ from mqttd.net.guarded_events import GuardedEvents
 from mqttd.net.listeners import Listener
 from mqttd.net.live import LiveTrust
 from mqttd.net.refusals import Refusals
+from mqttd.net.reported_events import ReportedEvents
 from mqttd.net.steady_clock import SteadyClock
 from mqttd.net.sweeper import Sweeper
 from mqttd.net.turn import Turn
@@ -37,6 +38,7 @@ from mqttd.runtime.figures import Figures
 from mqttd.runtime.hints import print_hints
 from mqttd.runtime.listening import Listening, engine_options, limits_of
 from mqttd.runtime.reload import FILES_CHANGED, Reloader, ReloadReport
+from mqttd.runtime.reporting import Reporting
 from mqttd.runtime.trust import Trust
 from mqttd.runtime.watch import Watcher
 from mqttd.startup import StartupError
@@ -81,22 +83,25 @@ class BrokerService(Service):
         self.engine = MemoryEngine(engine_options(configuration))
         admission = ListenerAdmission()
         self.abuse = Abuse(loaded, self._clock, in_thread=self._in_thread)
-        guard, refusals = self.abuse.guard, Refusals(self._clock)
+        self.reporting = Reporting(loaded, self._clock, in_thread=self._in_thread)
+        hub = self.reporting.hub
+        guard, refusals = self.abuse.guard, Refusals(self._clock, hub)
         self.broker = Broker(
             self.engine,
             limits_of(configuration),
             GuardedAdmission(admission, guard),
-            events=GuardedEvents(guard, refusals),
+            events=ReportedEvents(GuardedEvents(guard, refusals), hub),
             enhanced=GuardedMethods(admission.methods, guard),
         )
         authorization = ClientAuthorization(self._clock)
         authorization.attach(self.broker)
+        self.reporting.attach(self.broker, self.engine)
         self.turn = Turn(self._clock, self.broker)
         self.listening = Listening(self.broker, self.turn, self._clock, reactor, guard, refusals)
         self.abuse.watch(self.broker, self.listening)
-        self.live = LiveTrust(self.listening, self._clock)
+        self.live = LiveTrust(self.listening, self._clock, hub)
         self.trust = Trust(
-            loaded, reactor, self.live.credentials_changed, admission, authorization
+            loaded, reactor, self.live.credentials_changed, admission, authorization, hub
         )
         self.watcher = Watcher(
             self._clock,
@@ -112,6 +117,7 @@ class BrokerService(Service):
             in_thread=self._in_thread,
             applied=self._applied,
             looked=self.watcher.seen,
+            reported=self.reporting.reloaded,
             findings=findings,
         )
         credentials = self.trust.prepare(loaded, self.trust.parts(loaded))
@@ -136,7 +142,7 @@ class BrokerService(Service):
             BannedControl(self.abuse),
             log,
         )
-        self.control = control_server(running, loaded, reactor)
+        self.control = control_server(running, loaded, reactor, self.reporting.asked)
         self._unwatch = lambda: None
 
     @property
@@ -179,6 +185,7 @@ class BrokerService(Service):
         for options in configuration.listeners:
             if not options.enable:
                 self._log.info("{listener} is disabled", listener=options.id)
+        self.reporting.open()
         self._sweeper.start()
         self.expiry.start()
         self.figures.start(configuration.sys_topics)
@@ -189,6 +196,7 @@ class BrokerService(Service):
 
     def _ready(self, _result: object) -> None:
         self._log.info("mqttd is ready")
+        self.reporting.started()
         if self._hints:
             print_hints(self.listeners)
 
@@ -210,6 +218,7 @@ class BrokerService(Service):
     def stopService(self) -> Deferred[Any]:
         """Stop accepting, say goodbye to every client, let the last bytes leave."""
         super().stopService()
+        self.reporting.stopping()
         self.reloader.stop()
         self.watcher.stop()
         self.live.stop()
@@ -227,12 +236,12 @@ class BrokerService(Service):
         closing += [factory.when_empty() for factory in self.listening]
         cut = self._reactor.callLater(STOP_TIME, self._cut)
 
-        def done(_result: object) -> None:
+        def done(_result: object) -> Deferred[Any]:
             if cut.active():
                 cut.cancel()
             self._sweeper.stop()
-            self.trust.stop()
             self.listening.refusals.flush()
+            return self.reporting.stopped().addCallback(lambda _: self.trust.stop())
 
         return DeferredList(closing).addCallback(done)
 

@@ -1,20 +1,22 @@
-"""Looks at what revocation, stapling and pre-shared keys need, before they are put to use."""
+"""Looks at what trust and its records need, before they are put to use."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 
+from mqttd.audit.check import check_audit
 from mqttd.auth.check import check_authenticators
 from mqttd.authz.check import check_sources
 from mqttd.config.errors import Finding, error
 from mqttd.config.load import Loaded
 from mqttd.config.schema.tls import OcspOptions, SslOptions
 from mqttd.outgoing.tls import check_client_tls
-from mqttd.plugins import UnknownPlugin, psk_store, revocation_checker
+from mqttd.plugins import UnknownPlugin, event_sink, psk_store, revocation_checker
 from mqttd.psk.check import check_psk
 from mqttd.revocation.crl_files import check_crl_files
 from mqttd.revocation.ocsp_findings import check_ocsp_client
@@ -52,6 +54,10 @@ def check_common_trust(loaded: Loaded) -> Iterator[Finding]:
     if psk.enable:
         yield from _unknown(lambda: psk_store(psk.store), "psk_authentication.store")
     yield from check_psk(psk, loaded.base_dir)
+    yield from check_audit(configuration.audit, loaded.base_dir)
+    for sink in configuration.event_sinks:
+        if sink.enable:
+            yield from _unknown(partial(event_sink, sink.name), f"{sink.path}.type")
     yield from check_authenticators(configuration.authentication, loaded.base_dir)
     for listener in configuration.listeners.enabled():
         yield from check_authenticators(listener.authentication, loaded.base_dir)

@@ -18,7 +18,7 @@ from twisted.web.server import Site
 from typing_extensions import override
 
 from mqttd.config.load import Loaded
-from mqttd.control.api import Api, ControlRequest
+from mqttd.control.api import Api, ControlRequest, Told
 from mqttd.control.ports import Control
 
 MODE: Final = 0o600
@@ -31,12 +31,15 @@ _IDLE_TIME: Final = 60.0
 """Seconds an idle connection is kept."""
 
 
-def control_server(control: Control, loaded: Loaded, reactor: Any) -> ControlServer:
-    """The server the configuration asks for; without a socket where it asks for none."""
+def control_server(
+    control: Control, loaded: Loaded, reactor: Any, told: Told = lambda *_: None
+) -> ControlServer:
+    """The server the configuration asks for; without a socket where it asks for none. ``told`` is
+    called after each request that was to change something."""
     options = loaded.configuration.control
     enabled = options.enable and IReactorUNIX.providedBy(reactor)
     path = (loaded.base_dir / options.socket).absolute() if enabled else None
-    return ControlServer(control, path, reactor)
+    return ControlServer(control, path, reactor, told)
 
 
 class SocketProblem(Exception):  # noqa: N818 - becomes a line of the log
@@ -68,10 +71,13 @@ class ControlServer:
 
     _log = Logger()
 
-    def __init__(self, control: Control, path: Path | None, reactor: Any) -> None:
+    def __init__(
+        self, control: Control, path: Path | None, reactor: Any, told: Told = lambda *_: None
+    ) -> None:
         self.path = path
         self._control = control
         self._reactor = reactor
+        self._told = told
         self._port: Any = None
 
     @property
@@ -103,7 +109,9 @@ class ControlServer:
         return maybeDeferred(port.stopListening)
 
     def _listen(self, path: Path) -> Any:
-        site = ControlSite(Api(self._control), timeout=_IDLE_TIME, requestFactory=ControlRequest)
+        site = ControlSite(
+            Api(self._control, self._told), timeout=_IDLE_TIME, requestFactory=ControlRequest
+        )
         before = os.umask(0o777 & ~MODE)  # bind(2) makes the file: never with another mode
         try:
             return self._reactor.listenUNIX(str(path), FewConnections(site), mode=MODE)

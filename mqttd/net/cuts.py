@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Final
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from mqttd.events import SessionCut
 from mqttd.log.text import clip, escape
 from mqttd.net.credentials import told
+from mqttd.net.event_hub import EventHub
+from mqttd.net.reported_events import client_fields
 from mqttd.packets.reason_codes import ReasonCode
 from mqttd.tls.verdict import Verdict
 
@@ -31,8 +34,9 @@ class Cuts:
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, hub: EventHub | None = None) -> None:
         self.total = 0
+        self._hub = hub
         self._clock = clock
         self._queue: deque[tuple[NetworkConnection, Verdict]] = deque()
         self._call: IDelayedCall | None = None
@@ -46,6 +50,9 @@ class Cuts:
         self.total += 1
         if connection.mqtt is not None:  # else the line about its refusal says the same
             self._say(connection, verdict)
+            if self._hub is not None and SessionCut.name in self._hub.wanted:
+                who = client_fields(connection.mqtt, self._hub.now())
+                self._hub.emit(SessionCut(**who, kind=verdict.cause, reason=verdict.text))
         connection.cut(ReasonCode.NOT_AUTHORIZED, told(verdict), verdict.cause, verdict.text)
 
     def queue(self, connection: NetworkConnection, verdict: Verdict) -> None:

@@ -84,10 +84,10 @@ class EventHub:
             if event.name in queue.link.events:
                 queue.put(event)
 
-    def flushed(self, seconds: float) -> Deferred[Any]:
+    def flushed(self, seconds: float) -> Deferred[None]:
         """Fires when every sink has had its events, or after ``seconds``."""
-        waiting = DeferredList([queue.empty() for queue in self._queues])
-        return waiting.addTimeout(seconds, self._clock).addErrback(lambda _: None)
+        waiting = DeferredList([queue.empty() for queue in self._queues], consumeErrors=True)
+        return waiting.addTimeout(seconds, self._clock).addBoth(lambda _: None)
 
     def _note_wanted(self) -> None:
         kinds = [events for events, _ in self._direct]

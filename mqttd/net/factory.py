@@ -95,7 +95,7 @@ class ListenerFactory(ServerFactory):
         self.generation = 0
         """One more whenever credentials changed; see :class:`LiveTrust`."""
         self._wall_clock = wall_clock
-        self._cuts = Cuts(reactor)
+        self._cuts = Cuts(reactor, self.refusals.hub)
         self._emptied: Deferred[None] | None = None
         self.guard = guard
         """Asked about each address; None: nobody is."""

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from mqttd.net.credentials import Known, objection
 from mqttd.net.cuts import BUDGET, SLICE, Cuts
+from mqttd.net.event_hub import EventHub
 from mqttd.tls.verdict import ACCEPT, REJECTED, UNDECIDED, Verdict
 
 if TYPE_CHECKING:
@@ -33,10 +34,15 @@ class LiveTrust:
 
     _log = Logger()
 
-    def __init__(self, factories: Iterable[ListenerFactory], clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        factories: Iterable[ListenerFactory],
+        clock: IReactorTime,
+        hub: EventHub | None = None,
+    ) -> None:
         self._factories = factories
         self._clock = clock
-        self._cuts = Cuts(clock)
+        self._cuts = Cuts(clock, hub)
         self._queue: deque[NetworkConnection] = deque()
         self._refused: deque[tuple[NetworkConnection, Verdict]] = deque()
         self._known: Known = {}

@@ -13,9 +13,11 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from mqttd.abuse.addresses import group_of
+from mqttd.events import HandshakeRefused
 from mqttd.explain.causes import Cause, cause_of, kind_of
 from mqttd.explain.suites import SIGNALS, is_grease, suite_name
 from mqttd.log.text import escape
+from mqttd.net.event_hub import EventHub
 from mqttd.tls.peer import peer_certificate
 
 LINES: Final = 5
@@ -82,7 +84,9 @@ class Refusals:
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, hub: EventHub | None = None) -> None:
+        self.hub = hub
+        """Told of each refusal, not only of those that are written."""
         self._clock = clock
         self._peers: OrderedDict[str, _Peer] = OrderedDict()
         self._counts: Counter[tuple[str, str]] = Counter()
@@ -116,6 +120,21 @@ class Refusals:
         kind = kind_of(kind, alert=None if alert_sent else alert, verify_error=verify_error)
         self._count(listener, kind)
         host = peer[0]
+        if self.hub is not None and HandshakeRefused.name in self.hub.wanted:
+            known = _fields(cause_of(kind), sni, hello, certificate, psk_identity)
+            self.hub.emit(
+                HandshakeRefused(
+                    time=self.hub.now(),
+                    listener=listener,
+                    peer=peer,
+                    kind=kind,
+                    reason=_words(cause_of(kind), text),
+                    sni=known.get("sni"),
+                    certificate=known.get("subject"),
+                    serial=known.get("serial"),
+                    psk_identity=known.get("psk_identity"),
+                )
+            )
         if not self._may_write(group_of(host), kind):
             return kind
         cause = cause_of(kind)

@@ -13,6 +13,7 @@ from mqttd.config.schema.listeners import LISTENER_TYPES, Listeners
 from mqttd.engine.options import EngineOptions
 
 _AT_START = (
+    "audit",
     "control",
     "data_dir",
     "log.console.enable",

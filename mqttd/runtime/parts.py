@@ -24,15 +24,18 @@ from mqttd.config.schema.listeners import ListenerOptions
 from mqttd.interfaces import (
     IAuthenticator,
     IAuthorizer,
+    IEventSink,
     IPSKStore,
     IRevocationChecker,
     PluginContext,
 )
 from mqttd.log.failures import what_failed
+from mqttd.net.event_hub import SinkLink
 from mqttd.plugins import (
     UnknownPlugin,
     authenticator,
     authorizer,
+    event_sink,
     made_by,
     methods_of,
     psk_store,
@@ -84,9 +87,14 @@ class Parts:
         self.doors: dict[str, Doors] = {}
         self.authenticators: list[IAuthenticator] = []
         self.authorizers: list[IAuthorizer] = []
+        self.sinks: list[SinkLink] = []
         findings = []
         try:
             self.rules = self._rules(loaded)
+        except ConfigurationErrors as errors:
+            findings += errors.findings
+        try:
+            self.sinks = self._sinks(loaded)
         except ConfigurationErrors as errors:
             findings += errors.findings
         try:
@@ -195,7 +203,8 @@ class Parts:
         """How clients of one listener come in: its own authenticators, or those of all."""
         if listener.enable_authn is False:
             return OPEN
-        entries = listener.authentication or loaded.configuration.authentication
+        own = [entry for entry in listener.authentication if entry.enable]
+        entries = own or loaded.configuration.authentication
         needs_username = listener.enable_authn == "quick_deny_anonymous"
         reactor = self._context.reactor
         links: list[Link] = []
@@ -251,6 +260,21 @@ class Parts:
             ),
         )
 
+    def _sinks(self, loaded: Loaded) -> list[SinkLink]:
+        """Who is told what happens."""
+        links: list[SinkLink] = []
+        for entry in loaded.configuration.event_sinks:
+            if not entry.enable:
+                continue
+            plugin = _named(
+                lambda name=entry.name: event_sink(name),  # type: ignore[misc]
+                f"{entry.path}.type",
+            )
+            key = ("event sink", entry.name, entry.options)
+            sink = self._part(key, plugin, IEventSink, entry.options, entry.path)
+            links.append(SinkLink(entry.name, sink, entry.events))
+        return links
+
     def _part(
         self,
         key: tuple[object, ...],
@@ -273,7 +297,7 @@ class Parts:
                 on_change = getattr(part, "on_change", None)
                 if on_change is not None:
                     on_change(self._rules_changed)
-            elif interface is not IAuthenticator:
+            elif interface not in (IAuthenticator, IEventSink):
                 part.on_change(self._changed)
         except ConfigurationErrors:
             raise

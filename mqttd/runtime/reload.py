@@ -101,6 +101,7 @@ class Reloader:
         in_thread: Callable[..., Any] = maybeDeferred,
         applied: Callable[[Loaded], object] = lambda _loaded: None,
         looked: Callable[[Look], object] = lambda _look: None,
+        reported: Callable[[ReloadReport], object] = lambda _report: None,
         findings: Sequence[Finding] = (),
     ) -> None:
         self.loaded = loaded
@@ -110,6 +111,7 @@ class Reloader:
         self._in_thread = in_thread
         self._applied = applied
         self._looked = looked
+        self._reported = reported
         self._findings = findings
         self._look: Look = look(loaded)
         self._digests = digests(loaded)
@@ -180,6 +182,7 @@ class Reloader:
         if self._look is not before:
             self._looked(self._look)
         self._say(report)
+        self._do(self._reported, report)
         return report
 
     # --- in a thread -------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from mqttd.config.schema.listeners import ListenerOptions
 from mqttd.config.schema.psk import PskAuthenticationOptions
 from mqttd.config.schema.tls import OcspOptions, SslOptions
 from mqttd.interfaces import IPSKStore, IRevocationChecker
+from mqttd.net.event_hub import EventHub
 from mqttd.net.listeners import Listener
 from mqttd.revocation.policy import RevocationPolicy
 from mqttd.revocation.stapling import Stapler, client_maker, must_staple
@@ -111,7 +112,7 @@ class Trust:
 
     ``changed`` is called when sessions must be checked again: with the ids of listeners, or with
     None for all. ``admission`` is what the broker asks about each CONNECT, ``authorization`` about
-    what clients do then.
+    what clients do then; ``hub`` is given the event sinks.
     """
 
     _log = Logger()
@@ -123,8 +124,10 @@ class Trust:
         changed: Callable[[Collection[str] | None], object],
         admission: ListenerAdmission | None = None,
         authorization: ClientAuthorization | None = None,
+        hub: EventHub | None = None,
     ) -> None:
         self._reactor = reactor
+        self._hub = hub
         self._changed = changed
         self._admission = admission or ListenerAdmission()
         self._authorization = authorization or ClientAuthorization(reactor)
@@ -265,6 +268,8 @@ class Trust:
         if self._running:
             credentials.parts.take_over(None if former is None else former.parts)
         self._authorization.use(credentials.parts.rules)
+        if self._hub is not None:
+            self._hub.use(credentials.parts.sinks)
         if former is None:
             return succeed(None)
         self.stapler.keep_only(each.certificate for each in credentials.stapled)
