@@ -35,6 +35,7 @@ class SharedRate:
         self._messages = messages
         self._bytes = bytes_
         self._queue: deque[Waiting] = deque()
+        self.counts_messages = messages is not None
 
     def __len__(self) -> int:
         return len(self._queue)

@@ -107,6 +107,9 @@ class Meter:
         self._queued = False
         self._open = False
         self.stopped = False
+        self.counts_messages = messages is not None or (
+            rates.shared is not None and rates.shared.counts_messages
+        )
         self.last_bytes = 0
         self.paid_messages = 0
         self.paid_bytes = 0
@@ -218,7 +221,9 @@ class MeteredFramer(Framer):
 def framer_for(meter: Meter | None, former: Framer) -> Framer:
     """The framer that counts for a meter; what ``former`` keeps goes over into it."""
     largest = former.max_packet_size
-    framer = Framer(largest) if meter is None else MeteredFramer(largest, meter)
+    framer = Framer(largest)
+    if meter is not None and meter.counts_messages:
+        framer = MeteredFramer(largest, meter)
     rest = former.rest()
     if rest:
         framer.feed(rest)

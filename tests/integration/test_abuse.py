@@ -109,7 +109,7 @@ def test_guessing_passwords_ends_in_a_ban_that_outlives_a_restart(
     assert publish(run, broker, "-u", "bob", "-P", SECRET).status != 0
     assert publish(run, broker, "-u", "bob", "-P", SECRET, source="127.0.0.2").status == 0
     broker.wait_for("peerhost 127.0.0.1 is banned by failed authentication until ")
-    assert broker.stop() == 0
+    broker.stop()
 
     again = start_broker(config, tmp_path)
     assert publish(run, again, "-u", "bob", "-P", SECRET).status != 0
