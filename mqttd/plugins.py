@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
+from twisted.internet.defer import Deferred
 from twisted.plugin import IPlugin, getPlugins
 from twisted.python.reflect import namedAny
 from zope.interface import implementer
@@ -215,3 +216,12 @@ def methods_of(authenticator: Any) -> Mapping[str, IEnhancedAuthenticator]:
         if not IEnhancedAuthenticator.providedBy(method):
             raise ValueError(f"its method {name} is without @implementer(IEnhancedAuthenticator)")
     return methods
+
+
+def dismiss(answer: Any) -> None:
+    """Nobody awaits this: an answer that a plugin gives where it must be there at once."""
+    if isinstance(answer, Deferred):
+        answer.addErrback(lambda _failure: None)
+        answer.cancel()
+    elif isinstance(answer, Coroutine):
+        answer.close()

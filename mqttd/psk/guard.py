@@ -12,6 +12,7 @@ from zope.interface import implementer
 
 from mqttd.interfaces import IPSKStore
 from mqttd.log.failures import Quiet, what_failed
+from mqttd.plugins import dismiss
 from mqttd.psk.psk_file import LONGEST_KEY
 
 
@@ -50,6 +51,7 @@ class GuardedStore:
         if key is None:
             return None
         if not isinstance(key, bytes) or not 1 <= len(key) <= LONGEST_KEY:
+            dismiss(key)
             self._failed("key_for", f"gave what is no key of 1 to {LONGEST_KEY} bytes")
             return None
         return key
@@ -60,6 +62,7 @@ class GuardedStore:
             listed = self._store.identities()
             # A Deferred can be iterated over, without end.
             if not isinstance(listed, Collection):
+                dismiss(listed)
                 self._failed("identities", "gave identities that are no list")
                 return ()
             return tuple(each for each in listed if isinstance(each, bytes))

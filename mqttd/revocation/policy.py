@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from mqttd.interfaces import GOOD, REVOKED, UNKNOWN, IRevocationChecker, RevocationStatus
 from mqttd.log.failures import Quiet, what_failed
 from mqttd.log.text import clip, escape
+from mqttd.plugins import dismiss
 from mqttd.tls.verdict import ACCEPTED, ASK, Verdict
 
 ERROR_REVOKED: Final = 23
@@ -99,6 +100,7 @@ class RevocationPolicy:
             and isinstance(status.allow, bool)
         ):
             return status
+        dismiss(status)
         return self._complain(name, f"it gave a {type(status).__name__} that makes no sense")
 
     def _complain(self, name: str, words: str) -> RevocationStatus:
