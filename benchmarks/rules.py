@@ -50,6 +50,11 @@ def by_topic(number: int) -> str:
     return f'{{ permission = allow, {who}, topics = ["devices/{number}/#"] }}'
 
 
+def denied(number: int) -> str:
+    """A rule that denies everybody something."""
+    return f'{{ permission = deny, topics = ["devices/{number}/keys"] }}'
+
+
 def by_pattern(number: int) -> str:
     """A rule that nothing but a look at it can rule out."""
     return f'{{ permission = allow, who {{ username = "x{number}-*" }}, topics = ["+/{number}"] }}'
@@ -69,6 +74,7 @@ def main() -> None:
     makers: dict[str, Callable[[int, Path], list[Rule]]] = {
         "one for each user": partial(own, by_user),
         "one for each topic": partial(own, by_topic),
+        "that deny": partial(own, denied),
         "a pattern each": partial(own, by_pattern),
         "mosquitto's, by user": mosquitto,
     }

@@ -74,6 +74,9 @@ class Decision:
         return self.rule.allow
 
 
+_DEEPEST: Final = 32
+"""Levels by which rules that deny are told apart."""
+
 _Entry = tuple[int, Rule, TopicPattern]
 
 
@@ -146,6 +149,31 @@ class _Index:
         return found
 
 
+class _Node:
+    """Rules that deny, by the text their topics begin with, level by level."""
+
+    __slots__ = ("below", "entries")
+
+    def __init__(self) -> None:
+        self.below: dict[str, _Node] = {}
+        self.entries: list[_Entry] = []
+
+    def collect(self, levels: Levels, found: list[_Entry]) -> None:
+        """Add those that may be touched by the rest of an asked filter."""
+        found += self.entries
+        if not levels or not self.below:
+            return
+        level = levels[0]
+        if level == "#":
+            for node in self.below.values():
+                node.collect(levels, found)
+        elif level == "+":
+            for node in self.below.values():
+                node.collect(levels[1:], found)
+        elif level in self.below:
+            self.below[level].collect(levels[1:], found)
+
+
 class _Bucket:
     """Topics of rules by the text they begin with."""
 
@@ -154,14 +182,18 @@ class _Bucket:
     def __init__(self) -> None:
         self.prefixes: dict[Levels, list[_Entry]] = {}
         self.depth = 0
-        self.denies: list[_Entry] = []
+        self.denies = _Node()
 
     def add(self, entry: _Entry) -> None:
-        prefix = entry[2].prefix
-        self.prefixes.setdefault(prefix, []).append(entry)
-        self.depth = max(self.depth, len(prefix))
-        if not entry[1].allow:
-            self.denies.append(entry)
+        pattern = entry[2]
+        self.prefixes.setdefault(pattern.prefix, []).append(entry)
+        self.depth = max(self.depth, len(pattern.prefix))
+        if entry[1].allow or pattern.whole:
+            return
+        node = self.denies
+        for level in pattern.prefix[:_DEEPEST]:
+            node = node.below.setdefault(level, _Node())
+        node.entries.append(entry)
 
     def collect(self, asked: Asked, found: list[_Entry]) -> None:
         """Add what could fit. Below the first wildcard of an asked filter any rule that denies
@@ -172,4 +204,4 @@ class _Bucket:
             if entries is not None:
                 found += entries
         if asked.wildcard:
-            found += self.denies
+            self.denies.collect(raw[: _DEEPEST + 1], found)

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mqttd.authz.rule_reader import RuleReader
+from mqttd.authz.rule_source import Read, RuleSource
 from mqttd.authz.rules import Decision, Rule, RuleSet
 from mqttd.authz.topic_pattern import asked_of
 from mqttd.broker.topics import matches
 from mqttd.identity import AccessRequest, Identity, PeerInfo
+from mqttd.testing import assert_authorizer
 
 Ask = Callable[..., AccessRequest]
 
@@ -131,6 +133,19 @@ def test_rules_of_users_and_of_all_keep_their_order(ask: Ask) -> None:
     assert said(rules.decide(ask("publish", "a/2/x"))) == (True, 2)
     assert said(rules.decide(ask("publish", "a/1", username="other"))) == (False, 1)
     assert rules.decide(ask("publish", "a/2/x", username="who")) is None
+
+
+def test_a_deep_rule_that_denies_is_found(ask: Ask) -> None:
+    deep = "/".join("a" * 40)
+    rules = read(rule("deny", deep, deep + "/#"), rule("allow", "#"))
+    for topic in ("#", "a/#", "/".join("+" * 40), "/".join("a" * 35) + "/#", deep + "/b"):
+        assert said(rules.decide(ask("subscribe", topic))) == (False, 1)
+    for topic in ("/".join("a" * 39), "/".join("a" * 35) + "/+", "/".join("a" * 35) + "/b/#"):
+        assert said(rules.decide(ask("subscribe", topic))) == (True, 2)
+
+
+def test_it_is_an_authorizer_as_plugins_have_to_be() -> None:
+    assert_authorizer(RuleSource("rules", lambda: Read(read(rule("allow", "a")))))
 
 
 LEVEL = st.sampled_from(["a", "b", "$s", "+", "${username}"])
