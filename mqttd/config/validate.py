@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mqttd.config.abuse import check_abuse
 from mqttd.config.errors import Finding, error, warning
 from mqttd.config.schema import Configuration, ListenerOptions, SniOptions, SslOptions
 from mqttd.config.types import Bind
@@ -31,6 +32,7 @@ def validate(configuration: Configuration) -> list[Finding]:
         if listener.ssl_options is not None:
             findings += _ssl_options(listener.ssl_options, f"{listener.path}.ssl_options")
     findings += _binds(configuration)
+    findings += check_abuse(configuration)
     psk = configuration.psk_authentication
     if psk.enable and psk.store == "file" and not psk.init_file:
         findings.append(

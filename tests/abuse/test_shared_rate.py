@@ -50,11 +50,11 @@ def run(shared: SharedRate, clients: list[Client], seconds: float, size: int) ->
         assert delay > 0.0 or shared.delay(now) == 0.0
         now += max(delay, 1e-6)
         for _ in range(len(shared)):
-            client = shared.next(now)
-            if client is None:
+            first = shared.next(now)
+            if first is None:
                 break
-            assert isinstance(client, Client)
-            go(client, now)
+            assert isinstance(first, Client)
+            go(first, now)
     return now
 
 

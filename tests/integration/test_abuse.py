@@ -12,6 +12,7 @@ from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from mqttd.cli import main
 
@@ -166,7 +167,7 @@ def test_a_rate_delays_and_loses_nothing(
     count = 500
     got: list[str] = []
     subscribed: list[int] = []
-    subscriber = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id="all")
+    subscriber = paho.Client(CallbackAPIVersion.VERSION2, client_id="all")
     subscriber.on_message = lambda _c, _u, message: got.append(message.payload.decode())
     subscriber.on_subscribe = lambda _c, _u, mid, _r, _p: subscribed.append(mid)
     subscriber.connect("127.0.0.1", broker.ports["tcp:free"])
@@ -196,7 +197,7 @@ def test_bans_kick_and_are_listed_and_end(
 ) -> None:
     broker = start_broker(TCP)
     ended: list[Any] = []
-    client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id="pump", protocol=paho.MQTTv5)
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id="pump", protocol=paho.MQTTv5)
     client.on_disconnect = lambda _c, _u, _f, reason, _p: ended.append(reason)
     client.connect("127.0.0.1", broker.ports["tcp:default"])
     while not client.is_connected():
