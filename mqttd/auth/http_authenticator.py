@@ -54,6 +54,10 @@ class HTTPAuthenticator:
         """Close the connections that wait, and forget the answers."""
         return self._backend.stop()
 
+    def refresh(self) -> None:
+        """The operator says that the server may answer otherwise now."""
+        self._backend.forget()
+
 
 def make(
     options: HttpAuthenticatorOptions, context: PluginContext, path: str = "authentication"

@@ -85,6 +85,7 @@ class HTTPBackend(Generic[Answer]):
         self._now = now
         self._complaints = Complaints(subject, reactor)
         self._waiting = 0
+        self._forgotten = 0
         breaker = options.circuit_breaker
         self._servers = [
             _Server(
@@ -116,13 +117,16 @@ class HTTPBackend(Generic[Answer]):
         name = self._cache.name(value for question in questions for value in question.values())
         answer = self._cache.get(name, self._now())
         if answer is None:
+            asked = self._forgotten
             answer = await self._ask(questions)
-            if answer is not None:
+            # What was on its way when the others were forgotten is as old as they are.
+            if answer is not None and asked == self._forgotten:
                 self._cache.put(name, answer, self._now(), self._ends(answer))
         return answer
 
     def forget(self) -> None:
         """Remember no answer any more."""
+        self._forgotten += 1
         if self._cache is not None:
             self._cache.clear()
 

@@ -277,10 +277,11 @@ class Trust:
         return DeferredList(list(self._read_files(credentials.parts)))
 
     def refresh(self) -> None:
-        """Servers may say something else now about what clients may do: ask them again."""
+        """Servers may say something else now of clients and what they may do: ask them again."""
         if self._current is None:
             return
-        for part in self._current.parts.authorizers:
+        parts = self._current.parts
+        for part in (*parts.authenticators, *parts.authorizers):
             refresh = getattr(part, "refresh", None)
             if refresh is not None:
                 refresh()

@@ -351,6 +351,31 @@ def test_answers_are_remembered_and_failures_are_not(
     assert len(server.root.asked) == 5
 
 
+def test_a_refresh_forgets_answers_even_one_on_its_way(
+    serve: Serve,
+    authenticator: Make,
+    ask: Make,
+    settle: Settle,
+    request_of: Any,
+    live_reactor: Any,
+) -> None:
+    server = serve()
+    one = authenticator(server.url(), cache={"ttl": "1m"})
+    server.root.answer = "hold"
+    waiting = later(one, request_of(password=SECRET.encode()))
+    while not server.root.held:
+        live_reactor.iterate(0.01)
+    one.refresh()
+    server.root.let_go()
+    assert settle(waiting) == Identity(username="u1")
+    server.root.answer = {"result": "deny"}
+    assert ask(one) == 0x87
+    server.root.answer = {"result": "allow"}
+    assert ask(one) == 0x87
+    one.refresh()
+    assert ask(one) == Identity(username="u1")
+
+
 def test_without_a_cache_each_client_is_asked_for(
     serve: Serve, authenticator: Make, ask: Make
 ) -> None:
