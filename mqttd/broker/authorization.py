@@ -104,9 +104,24 @@ class Permissions:
 
         def answered(decision: Decision) -> None:
             self._broker.answered()
-            if remembers:
+            connection = self._connection
+            if connection.identity is not request.identity:  # it authenticated anew meanwhile
+                permissions = connection.permissions
+                again: Decision | None = _SUPERUSER
+                if permissions is not None:
+                    again = permissions.judge(
+                        action, topic, qos, retain, done, group=group, remember=remember
+                    )
+                if again is None:
+                    return
+                decision = again
+            elif remembers:
                 self._remember(topic, bit, decision)
-            done(decision)
+            try:
+                done(decision)
+            except Exception:  # ours; nobody would ever go on with the client
+                connection.close(ReasonCode.UNSPECIFIED_ERROR, "internal error")
+                raise
 
         decision = authorization.authorize(request, answered)
         if decision is not None and remembers:
@@ -153,6 +168,7 @@ class Permissions:
 
 _REMEMBERED = Decision(True, "remembered")
 _NOBODY = Decision(True, "no authorization")
+_SUPERUSER = Decision(True, "superuser")
 
 
 def settle_permissions(connection: Connection) -> None:

@@ -297,7 +297,11 @@ def _claimed(connection: Connection, data: bytes | None, state: EngineSession) -
 
 def _look_on(connection: Connection, data: bytes | None, review: Review) -> None:
     """Go on with the look at stored subscriptions, and let the client in after it."""
-    if connection.session is None or review.advance(_FILTERS_AT_ONCE) is None:
+    if connection.session is None:
+        return
+    # Each answer gives it time for the next: there may be many.
+    connection.deadline = connection.broker.now + connection.allowance
+    if review.advance(_FILTERS_AT_ONCE) is None:
         return
     if review.undecided:
         # Nothing stored is given up for want of an answer; the client may come back.

@@ -67,8 +67,13 @@ class Review:
 
     def enforce(self) -> None:
         """Drop the subscriptions, and the Will, that are not allowed any more."""
-        if self._connection.session is self._session and self._denied:
-            self._session.withdraw(self._denied)
+        if self._connection.session is not self._session:
+            return
+        # What was subscribed to anew meanwhile was judged then.
+        current = self._session.state.subscriptions
+        denied = [each for each in self._denied if current.get(each.key) is each]
+        if denied:
+            self._session.withdraw(denied)
 
     def _judge_will(self) -> Decision | None:
         connection, permissions = self._connection, self._connection.permissions
@@ -105,8 +110,7 @@ class Review:
                 self._connection.withdraw_will()
             return
         subscription = self._queue.popleft()
-        current = self._session.state.subscriptions.get(subscription.key)
-        if denied and current is subscription:
+        if denied:
             self._denied.append(subscription)
 
     def _later(self, decision: Decision) -> None:

@@ -13,6 +13,7 @@ from mqttd.broker.inflight import Flight, Phase, next_packet_id
 from mqttd.broker.message import Message
 from mqttd.broker.subscriptions import Subscription
 from mqttd.broker.topic_aliases import OutboundAliases
+from mqttd.broker.topic_tree import TopicTree
 from mqttd.broker.topics import has_wildcard, matches
 from mqttd.identity import SUBSCRIBE
 from mqttd.packets.acks import encode_ack
@@ -86,7 +87,7 @@ class Session:
         self._verdict: tuple[Message, bool] | None = None
         self._waits = False
         # Filters that rules took away: what waits because of them is not sent.
-        self._withdrawn: list[str] = []
+        self._withdrawn: TopicTree[bool] | None = None
         self.state = state
         self.quota = quota
 
@@ -124,7 +125,7 @@ class Session:
             # ``tenant/#`` also matches ``tenant``, which has no name behind ``tenant/``.
             self._drop(message, qos, "no name behind the mountpoint")
             return
-        if self._withdrawn and self._is_withdrawn(message):
+        if self._withdrawn is not None and self._is_withdrawn(message):
             self._drop(message, qos, "no longer allowed")
             return
         known = False
@@ -223,7 +224,10 @@ class Session:
         """Rules do not allow these any more: they end, and what waits for them is not sent."""
         keys = [each.key for each in subscriptions]
         self.forget_retained(frozenset(keys))
-        self._withdrawn += [each.topic_filter for each in subscriptions]
+        if self._withdrawn is None:
+            self._withdrawn = TopicTree()
+        for each in subscriptions:
+            self._withdrawn.add(each.topic_filter, None, True)
         self.state.unsubscribe(keys, lambda _existed: None)
         events = self._connection.broker.events
         if events is not None:
@@ -233,7 +237,7 @@ class Session:
     def _is_withdrawn(self, message: Message) -> bool:
         """Whether only subscriptions that were taken away want the message."""
         topic = message.topic.decode()
-        if not any(matches(each, topic) for each in self._withdrawn):
+        if self._withdrawn is None or not self._withdrawn.match(topic):
             return False
         kept = self.state.subscriptions.values()
         return not any(matches(each.topic_filter, topic) for each in kept)
@@ -323,7 +327,7 @@ class Session:
             if flight.phase is Phase.PUBCOMP or message is None:
                 self._connection.send(encode_ack(PacketType.PUBREL, flight.packet_id, self._level))
                 continue
-            if self._withdrawn and self._is_withdrawn(message):
+            if self._withdrawn is not None and self._is_withdrawn(message):
                 self._give_up(flight)
                 continue
             head, tail = publish_parts(

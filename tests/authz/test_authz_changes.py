@@ -16,6 +16,7 @@ from mqttd.packets.connect import ConnectWill
 from mqttd.packets.properties import Properties
 from mqttd.packets.publish import Publish
 from mqttd.packets.reason_codes import ReasonCode
+from mqttd.packets.subscribe import Subscribe, SubscribeTopic
 
 NOT_AUTHORIZED = ReasonCode.NOT_AUTHORIZED
 KEPT = Properties(session_expiry_interval=1000)
@@ -108,8 +109,6 @@ def test_retained_messages_of_a_dropped_subscription_are_not_sent(world: Any, la
     boss.publish("a/1", b"x", retain=True)
     world.rules(later)
     client = world.connected("c")
-    from mqttd.packets.subscribe import Subscribe, SubscribeTopic
-
     client.send(Subscribe(1, [SubscribeTopic("a/#", 0)]))
     world.answer(later)
     client.take()
@@ -444,3 +443,53 @@ def test_no_question_is_left_open(world: Any, later: Any) -> None:
     world.broker.advance(61)
     assert chain.asked == 0
     assert first.called
+
+
+def test_a_question_that_the_client_became_another_under_is_asked_anew(
+    make_world: Any, later: Any
+) -> None:
+    identities = [Identity(), Identity(rules=(AccessRule(False, "all", ("a/1",)),))]
+    world = make_world(enhanced={"m": _Exchange(identities)})
+    world.connected("boss").publish("a/1", b"x", retain=True)
+    world.rules(later)
+    properties = Properties(authentication_method="m")
+    client = world.connected("c", properties=properties)
+    client.send(Subscribe(1, [SubscribeTopic("a/#", 0)]))
+    world.answer(later)
+    client.take()
+    client.send(Auth(ReasonCode.REAUTHENTICATE, properties))
+    client.take_one(Auth)
+    world.answer(later, True)
+    assert client.take() == [], "the answer was about who it was before"
+
+
+def test_stored_subscriptions_may_take_longer_than_connecting_may(
+    make_world: Any, later: Any, saying: Any
+) -> None:
+    world = make_world(idle_timeout=15.0)
+    world.rules(saying(True))
+    _away(world, "a", "b", "c")
+    world.rules(later)
+    client = world.broker.client()
+    with pytest.raises(AssertionError):
+        client.connect(client_id="c", clean_start=False, properties=KEPT)
+    for _ in range(3):
+        world.broker.advance(10)
+        world.answer(later, True)
+    assert client.take()[0].session_present
+    assert world.filters(client) == {"a", "b", "c"}
+
+
+def test_what_is_subscribed_to_anew_meanwhile_stays(world: Any, later: Any, saying: Any) -> None:
+    world.rules(saying(True))
+    client = world.connected("c")
+    client.subscribe("a", "b")
+    world.rules(later)
+    world.settle()
+    world.answer(later, False)
+    world.settle()
+    client.send(Subscribe(9, [SubscribeTopic("a", 1)]))
+    world.answer(later, True)  # b, by the look at the session
+    world.answer(later, True)  # a, by SUBSCRIBE
+    world.settle()
+    assert world.filters(client) == {"a", "b"}

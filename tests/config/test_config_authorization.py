@@ -92,7 +92,11 @@ def test_what_no_rule_speaks_of_is_denied_as_soon_as_there_is_a_source(
         ("deny_action = kill", "authorization.deny_action", "ignore"),
         ("cache.max_size = 0", "authorization.cache.max_size", ""),
         ("cache.ttl = 0s", "authorization.cache.ttl", ""),
-        ("cache.max_sise = 1", "authorization.cache.max_sise", "mean authorization.cache.max_size"),
+        (
+            "cache.max_sise = 1",
+            "authorization.cache.max_sise",
+            "cache.max_size?",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(errors: Errors, text: str, path: str, cure: str) -> None:

@@ -115,7 +115,7 @@ def _judge(connection: Connection, packet_id: int, message: Message, name: bytes
         if connection.session is not session:
             # Gone meanwhile. What it was to get an answer for it will send again.
             if decision.allowed and not message.qos:
-                connection.broker.engine.publish(message, connection.broker.now)
+                _take(connection, packet_id, message)
             return
         try:
             _judged(connection, packet_id, message, name, decision)
