@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.server
 import json
@@ -17,6 +18,9 @@ from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
@@ -60,6 +64,7 @@ class Backend:
     def __init__(self, folder: Path, *, clients: bool) -> None:
         self.asked: list[dict[str, Any]] = []
         self.subjects: list[str] = []
+        self.headers: list[Any] = []
         self.connections: list[Any] = []
         backend = self
 
@@ -73,6 +78,7 @@ class Backend:
             def do_POST(self) -> None:
                 fields = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 backend.asked.append({"path": self.path} | fields)
+                backend.headers.append(self.headers)
                 connection: Any = self.connection
                 peer = connection.getpeercert() or {}
                 backend.subjects.append(str(peer.get("subject", "")))
@@ -185,15 +191,17 @@ def test_there_are_sections() -> None:
     assert len(SECTIONS) == 2
 
 
+@pytest.mark.parametrize("clients", [True, False], ids=["wants-certificates", "wants-none"])
 @pytest.mark.parametrize("text", SECTIONS, ids=range(len(SECTIONS)))
 def test_the_section_works_as_it_stands(
     text: str,
+    clients: bool,
     folder: Path,
     start_broker: Callable[..., Any],
     backend: Callable[..., Backend],
     run: Callable[..., Any],
 ) -> None:
-    server = backend()
+    server = backend(clients=clients)
     section = text.replace("127.0.0.1:8080", f"127.0.0.1:{server.port}")
     assert section != text
     broker = start_broker(LISTENER + section, folder)
@@ -203,7 +211,8 @@ def test_the_section_works_as_it_stands(
     assert server.asked == [
         {"path": "/", "username": "alice", "password": SECRET, "clientid": "mosq"}
     ]
-    assert "dev-ec" in server.subjects[0]  # the broker showed its own certificate
+    if clients:
+        assert "dev-ec" in server.subjects[0]  # the broker showed its own certificate
     refused = run(*common, "-i", "mosq", "-P", "wrong")
     assert refused.status != 0
     assert "not authori" in refused.output.lower()
@@ -234,8 +243,6 @@ def test_without_our_certificate_nobody_comes_in(
 def test_the_certificate_of_the_client_is_told(
     folder: Path, start_broker: Callable[..., Any], backend: Callable[..., Backend], pki: Any
 ) -> None:
-    from cryptography.hazmat.primitives import hashes
-
     server = backend(clients=False)
     broker = start_broker(
         LISTENER
@@ -273,3 +280,85 @@ authentication {{
         },
         told | {"path": "/cn/?l=ssl%3Adefault", "subject": "", "fingerprint": ""},
     ]
+
+
+EVERY = """
+listeners.ssl.psk {
+  bind = "127.0.0.1:0"
+  ssl_options {
+    versions = ["tlsv1.2"], ciphers = "PSK-AES128-GCM-SHA256"
+    keyfile = "etc/certs/server-key.pem", certfile = "etc/certs/server.pem"
+  }
+}
+psk_authentication { enable = true, init_file = "keys.psk" }
+authentication {
+  backend = "http"
+  url = "https://localhost:PORT/${cert_serial}?dns=${cert_san_dns}&psk=${psk_identity}"
+  headers {
+    x-mail = "${cert_san_email}"
+    x-pem = "${cert_pem}"
+    x-uri = "<${cert_san_uri}>"
+  }
+  body {
+    username = "${username}"
+    password = "${password}"
+    listener = "${listener}"
+    issuer = "${cert_issuer}"
+    host = "${peerhost}"
+    sites { site = ["${client_attrs.site}", "${$}{site}"] }
+  }
+  ssl { enable = true, cacertfile = "etc/certs/cacert.pem" }
+}
+"""
+
+
+def test_names_of_certificates_and_keys_are_told_in_every_place(
+    folder: Path,
+    start_broker: Callable[..., Any],
+    backend: Callable[..., Backend],
+    run: Callable[..., Any],
+    pki: Any,
+) -> None:
+    device = pki.root.client(
+        "dev-san",
+        san=[
+            x509.DNSName("a.test"),
+            x509.DNSName("*.b.test"),
+            x509.UniformResourceIdentifier("urn:x&y=1"),
+            x509.RFC822Name("a@b.test"),
+        ],
+    )
+    for name, text in (("device.pem", device.chain_pem), ("device-key.pem", device.key_pem)):
+        (folder / "etc/certs" / name).write_text(text)
+    (folder / "keys.psk").write_text("dev/1:0123456789abcdef0123456789abcdef\n")
+    (folder / "keys.psk").chmod(0o600)
+    server = backend(clients=False)
+    broker = start_broker(LISTENER + EVERY.replace("PORT", str(server.port)), folder)
+    assert connect(broker, folder, SECRET, certificate=True) == code("Success")
+    told = {
+        "username": "alice",
+        "password": SECRET,
+        "host": "127.0.0.1",
+        "sites": {"site": ["", "${site}"]},
+    }
+    serial = f"{device.cert.serial_number:x}"
+    assert server.asked == [
+        told
+        | {
+            "path": f"/{serial}?dns=a.test%2C%2A.b.test&psk=",
+            "listener": "ssl:default",
+            "issuer": "CN=Test Root",
+        }
+    ]
+    der = device.cert.public_bytes(Encoding.DER)
+    assert server.headers[0]["x-mail"] == "a@b.test"
+    assert server.headers[0]["x-uri"] == "<urn:x&y=1>"
+    assert base64.b64decode(server.headers[0]["x-pem"]) == der
+    place = ("-p", broker.ports["ssl:psk"], "-h", "127.0.0.1", "-t", "t", "-m", "x")
+    psk = ("--psk-identity", "dev/1", "--psk", "0123456789abcdef0123456789abcdef")
+    who = ("-i", "mosq", "-u", "alice", "-P", SECRET)
+    assert run("mosquitto_pub", *place, *psk, *who).status == 0
+    assert server.asked[1:] == [
+        told | {"path": "/?dns=&psk=dev%2F1", "listener": "ssl:psk", "issuer": ""}
+    ]
+    assert server.headers[1]["x-uri"] == "<>"
