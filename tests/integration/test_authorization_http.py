@@ -182,6 +182,14 @@ def test_check_names_what_is_wrong(run: Callable[..., Any], tmp_path: Path) -> N
     text = text.replace("http://127", "https://127").replace(
         "circuit_breaker", 'ssl { enable = true, cacertfile = "missing.pem" }\n circuit_breaker'
     )
+    text += """
+authentication {
+  backend = "http"
+  url = "https://127.0.0.1/${user}"
+  headers { x-name = "${$}${clientId}" }
+  ssl { enable = true, certfile = "gone.pem", keyfile = "gone.key" }
+}
+"""
     (tmp_path / "mqttd.conf").write_text(text)
     checked = run(
         Path(sys.executable).parent / "mqttd",
@@ -193,3 +201,10 @@ def test_check_names_what_is_wrong(run: Callable[..., Any], tmp_path: Path) -> N
     assert checked.status != 0
     assert "did you mean ${topic}?" in checked.output
     assert "authorization.sources[0].url" in checked.output
+    assert "authorization.sources[0].ssl.cacertfile" in checked.output
+    assert "missing.pem" in checked.output
+    assert "authentication.url" in checked.output
+    assert "did you mean ${username}?" in checked.output
+    assert "authentication.headers.x-name" in checked.output
+    assert "did you mean ${clientid}?" in checked.output
+    assert "authentication.ssl.certfile" in checked.output
