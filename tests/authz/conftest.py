@@ -170,3 +170,9 @@ def saying() -> Callable[[Answer], Source]:
         return source
 
     return make
+
+
+@pytest.fixture
+def make_later() -> Callable[[], LaterSource]:
+    """Sources that answer when they are told to."""
+    return LaterSource
