@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import hmac
+from collections.abc import Callable
+from typing import Any, Final
 
-from twisted.cred.credentials import IUsernamePassword, UsernamePassword
+import attrs
+from twisted.cred.checkers import FilePasswordDB, InMemoryUsernamePasswordDatabaseDontUse
+from twisted.cred.credentials import IUsernamePassword
 from twisted.cred.error import LoginFailed, UnauthorizedLogin
 from twisted.cred.strcred import StrcredException, makeChecker
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+from twisted.plugins.cred_unix import UNIXChecker
 from zope.interface import implementer
 
 from mqttd.config.schema.authentication import CredOptions
@@ -14,18 +21,46 @@ from mqttd.identity import ConnectRequest, Identity, Refused
 from mqttd.interfaces import IAuthenticator, PluginContext
 from mqttd.packets.reason_codes import ReasonCode
 
+_BLOCKING: Final = (FilePasswordDB, UNIXChecker)
+"""Checkers that read a file, or hash, while the caller waits: those that come with Twisted."""
+
+
+@implementer(IUsernamePassword)
+@attrs.frozen
+class _Credentials:
+    """What the client sent. Checkers compare by it, or read it."""
+
+    username: bytes
+    password: bytes = attrs.field(repr=False)
+
+    def checkPassword(self, password: Any) -> bool:  # noqa: N802 - Twisted's name
+        """Whether this is the password; it takes as long for every wrong one."""
+        return hmac.compare_digest(_as_bytes(password), self.password)
+
 
 @implementer(IAuthenticator)
 class CredAuthenticator:
-    """Asks a checker about user name and password. Raises ValueError for one it cannot use."""
+    """Asks a checker about user name and password. Raises ValueError for one it cannot use.
 
-    def __init__(self, options: CredOptions) -> None:
+    Twisted's own checkers work in a thread; one of somebody else's is called in the reactor's,
+    and has to answer by a Deferred if it waits for anything.
+    """
+
+    def __init__(
+        self, options: CredOptions, in_thread: Callable[..., Deferred[Any]] = deferToThread
+    ) -> None:
         if not options.checker:
             raise ValueError("checker is not set")
         try:
-            self._checker: Any = makeChecker(options.checker)
-        except StrcredException as problem:
-            raise ValueError(f"no such checker: {problem}") from None
+            checker: Any = makeChecker(options.checker)
+        except StrcredException:
+            kind = options.checker.partition(":")[0]  # what follows may hold passwords
+            raise ValueError(f"{kind} is no checker, or one that wants other words") from None
+        if isinstance(checker, InMemoryUsernamePasswordDatabaseDontUse):
+            # Made of a string it holds text, and compares it with bytes.
+            checker.users = {_as_bytes(k): _as_bytes(v) for k, v in checker.users.items()}
+        self._checker = checker
+        self._in_thread = in_thread if isinstance(checker, _BLOCKING) else None
         if IUsernamePassword not in self._checker.credentialInterfaces:
             raise ValueError("the checker does not take user names and passwords")
 
@@ -33,14 +68,27 @@ class CredAuthenticator:
         """See IAuthenticator."""
         if request.username is None or request.password is None:
             return None
-        credentials = UsernamePassword(request.username.encode(), request.password)
+        credentials = _Credentials(request.username.encode(), request.password)
         try:
-            found = await self._checker.requestAvatarId(credentials)
+            found = await self._ask(credentials)
         except (UnauthorizedLogin, LoginFailed):
             code = ReasonCode.BAD_USER_NAME_OR_PASSWORD
             raise Refused(code, "wrong user name or password") from None
-        name = found.decode() if isinstance(found, bytes) else str(found or "")
+        if not isinstance(found, str | bytes):
+            raise TypeError("the checker names nobody")
+        name = found.decode() if isinstance(found, bytes) else found
         return Identity(username=name or request.username)
+
+    async def _ask(self, credentials: _Credentials) -> Any:
+        ask = self._checker.requestAvatarId
+        if self._in_thread is None:
+            return await ask(credentials)
+        (answer,) = await self._in_thread(lambda: (ask(credentials),))
+        return await answer
+
+
+def _as_bytes(value: Any) -> bytes:
+    return value.encode() if isinstance(value, str) else bytes(value)
 
 
 def make(options: CredOptions, _context: PluginContext) -> CredAuthenticator:
