@@ -53,7 +53,7 @@ class Broker:
         self.events = events
         self.messages: MessageEvents | None = None
         """Who is told of each message; None while nobody wants to know."""
-        self.enhanced = enhanced or {}
+        self.enhanced = {} if enhanced is None else enhanced  # empty now, maybe not later
         self.authorization = authorization
         self.rules = object()
         """The rules in force, for what is remembered under them: another object, other rules."""

@@ -242,6 +242,10 @@ def _tell_of_will(connection: Connection, decision: Decision) -> None:
 def _settle_identity(connection: Connection, identity: Identity) -> None:
     connection.identity = identity
     if identity.username is not None:
+        if _names_session(connection) and identity.username not in ("", connection.username):
+            # Not the name that was only claimed: it would be the session of somebody else.
+            _check_client_id(connection, identity.username)
+            connection.client_id = identity.username
         connection.username = identity.username
     if identity.client_id is not None:
         _check_client_id(connection, identity.client_id)
@@ -268,6 +272,12 @@ def _settle_identity(connection: Connection, identity: Identity) -> None:
         message = connection.will.message
         message.topic = mounted(connection.mountpoint, message.topic)
         message.publisher = connection.session_key
+
+
+def _names_session(connection: Connection) -> bool:
+    """Whether the user name is the Client Identifier."""
+    limits = connection.limits
+    return limits.use_username_as_clientid and limits.peer_cert_as_clientid == "disabled"
 
 
 def _claimed(connection: Connection, data: bytes | None, state: EngineSession) -> None:

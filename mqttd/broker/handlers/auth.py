@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mqttd.broker.connect_steps import connect_request
 from mqttd.broker.state import State
 from mqttd.packets.auth import Auth
-from mqttd.packets.errors import ProtocolError
+from mqttd.packets.errors import MqttError, ProtocolError
 from mqttd.packets.properties import Properties
 from mqttd.packets.reason_codes import ReasonCode
 
@@ -30,7 +30,13 @@ def handle_auth(connection: Connection, packet: Auth) -> None:
         if packet.reason_code != ReasonCode.CONTINUE_AUTHENTICATION:
             raise ProtocolError("AUTH must continue the authentication")
     elif packet.reason_code == ReasonCode.REAUTHENTICATE and connection.exchange is None:
-        connection.exchange = connection.broker.enhanced[method].start(
+        authenticator = connection.broker.enhanced.get(method)
+        if authenticator is None:
+            raise MqttError(
+                "the Authentication Method is not known any more",
+                ReasonCode.BAD_AUTHENTICATION_METHOD,
+            )
+        connection.exchange = authenticator.start(
             connect_request(connection), properties.authentication_data
         )
     elif packet.reason_code != ReasonCode.CONTINUE_AUTHENTICATION or not connection.challenged:
