@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Protocol
 
 from mqttd.abuse.addresses import BoundedTable
@@ -48,6 +49,36 @@ class Counts:
             self._counts[key] = count
         else:
             self._counts.pop(key, None)
+
+
+class Clients:
+    """Which clients of each identity there are. One that takes over its own session does not
+    count twice."""
+
+    def __init__(self) -> None:
+        self._clients: dict[str, Counter[str]] = {}
+
+    def of(self, key: str) -> int:
+        """How many there are."""
+        return len(self._clients.get(key, ()))
+
+    def others(self, key: str, client_id: str) -> int:
+        """How many there are beside one."""
+        clients = self._clients.get(key, ())
+        return len(clients) - (client_id in clients)
+
+    def add(self, key: str, client_id: str) -> None:
+        """One connected."""
+        self._clients.setdefault(key, Counter())[client_id] += 1
+
+    def remove(self, key: str, client_id: str) -> None:
+        """One is gone."""
+        clients = self._clients[key]
+        clients[client_id] -= 1
+        if clients[client_id] <= 0:
+            del clients[client_id]
+            if not clients:
+                del self._clients[key]
 
 
 class Rates:

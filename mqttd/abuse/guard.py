@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from mqttd.abuse.addresses import Networks, group_of, parse_network
 from mqttd.abuse.banned import FAILURES, FLAPPING, Ban, BanList, parse_ban
-from mqttd.abuse.counts import Counts, Rates
+from mqttd.abuse.counts import Clients, Counts, Rates
 from mqttd.abuse.failures import FailurePolicy, Failures, Step
 from mqttd.abuse.flapping import Flapping
 from mqttd.broker.state import State
@@ -32,6 +32,7 @@ _OUR_DOING: Final = frozenset(("server_shutting_down", "administrative_action"))
 
 _LONGEST_KEY: Final = 256
 
+TOO_MANY: Final = "this identity has too many connections"
 BANNED: Final = "banned"
 BACK_OFF: Final = "auth-backoff"
 CONNECTIONS: Final = "address-connections"
@@ -76,18 +77,20 @@ class Guard:
         now: Callable[[], float],
         wall: Callable[[], float],
         banned: Callable[[Ban], object] = lambda _ban: None,
+        excess: Callable[[Connection], object] = lambda _connection: None,
     ) -> None:
         self.bans = bans
         self.refused: Counter[str] = Counter()
         self.on_ban = banned
+        self.on_excess = excess
         self._now = now
         self._wall = wall
         self._open = Counts()
         self._handshakes = Counts()
-        self._slots: dict[int, str] = {}
+        self._clients: dict[int, tuple[str, str]] = {}
         self._by_name: Failures | None = None
         self._by_address: Failures | None = None
-        self._identities = Counts()
+        self._identities = Clients()
         self._options: AbuseOptions | None = None
         self._flapping_options: FlappingOptions | None = None
         self.configure(options, flapping)
@@ -121,14 +124,11 @@ class Guard:
         self._options, self._flapping_options = options, flapping
         self._address, self._identity, self._failed = address, identity, failed
         self._ban_time = flapping.ban_time
-        self._slots.clear()
-        self._identities = Counts()
+        self._clients.clear()
+        self._identities = Clients()
         for connection in connections:
             if connection.state is State.CONNECTED:
-                self._keep_slot(
-                    connection.peer,
-                    self._key_of(connection.peer, connection.username, connection.client_id),
-                )
+                self.connected(connection)
 
     # --- addresses, before any work ----------------------------------------------------------
 
@@ -205,34 +205,46 @@ class Guard:
     def _within_limits(
         self, peer: PeerInfo, username: str | None, client_id: str
     ) -> Refused | None:
-        limits = self._identity
-        if limits.max_connections is None and limits.conn_rate is None:
-            return None
-        if id(peer) in self._slots or self._exempt.holds(peer.peer[0]):
-            return None  # the first: it proves anew who it is, and is counted
+        if not self._limits_identities or id(peer) in self._clients:
+            return None  # or it proves anew who it is
         key = self._key_of(peer, username, client_id)
-        if not key:
+        if not key or self._exempt.holds(peer.peer[0]):
             return None
-        most = limits.max_connections
-        if most is not None and self._identities.of(key) >= most:
-            text = f"this identity has {most} connections already"
-            return self._refuse("identity-connections", ReasonCode.QUOTA_EXCEEDED, text)
+        most = self._identity.max_connections
+        if most is not None and self._identities.others(key, client_id) >= most:
+            return self._refuse("identity-connections", ReasonCode.QUOTA_EXCEEDED, TOO_MANY)
         if not self._identity_rates.take(_short(key), self._now()):
             text = "this identity connects too often"
             return self._refuse("identity-rate", ReasonCode.CONNECTION_RATE_EXCEEDED, text)
-        self._keep_slot(peer, key)
         return None
 
-    def _keep_slot(self, peer: PeerInfo, key: str) -> None:
-        if key and self._identity.max_connections is not None:
-            self._slots[id(peer)] = key
-            self._identities.add(key)
+    @property
+    def _limits_identities(self) -> bool:
+        limits = self._identity
+        return limits.max_connections is not None or limits.conn_rate is not None
+
+    def connected(self, connection: Connection) -> None:
+        """A client is in. Several of one identity may have been let in at once: ``on_excess`` is
+        called with each that is too many."""
+        if not self._limits_identities:
+            return
+        peer, client_id = connection.peer, connection.client_id
+        key = self._key_of(peer, connection.username, client_id)
+        if not key or self._exempt.holds(peer.peer[0]):
+            key = ""
+        self._clients[id(peer)] = key, client_id
+        if key:
+            self._identities.add(key, client_id)
+            most = self._identity.max_connections
+            if most is not None and self._identities.of(key) > most:
+                self.refused["identity-connections"] += 1
+                self.on_excess(connection)
 
     def ended(self, peer: PeerInfo) -> None:
-        """A connection that came as far as CONNECT is over, admitted or not."""
-        key = self._slots.pop(id(peer), "")
+        """A client is gone; one that was never in does no harm."""
+        key, client_id = self._clients.pop(id(peer), ("", ""))
         if key:
-            self._identities.remove(key)
+            self._identities.remove(key, client_id)
 
     def _key_of(self, peer: PeerInfo, username: str | None, client_id: str) -> str:
         """What a client is counted under; empty: it is not."""

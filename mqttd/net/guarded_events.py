@@ -14,7 +14,7 @@ from mqttd.packets.reason_codes import ReasonCode
 if TYPE_CHECKING:
     from mqttd.broker.connection import Connection
 
-_KINDS: Final = {
+_KINDS: Final[dict[int, str]] = {
     ReasonCode.BANNED: "banned",
     ReasonCode.CONNECTION_RATE_EXCEEDED: "connection-rate",
     ReasonCode.QUOTA_EXCEEDED: "quota-exceeded",
@@ -31,6 +31,11 @@ class GuardedEvents(LoggedEvents):
         self._refusals = refusals
 
     @override
+    def connected(self, connection: Connection) -> None:
+        super().connected(connection)
+        self._guard.connected(connection)
+
+    @override
     def disconnected(self, connection: Connection, reason: str) -> None:
         super().disconnected(connection, reason)
         self._guard.ended(connection.peer)
@@ -39,6 +44,6 @@ class GuardedEvents(LoggedEvents):
     @override
     def refused(self, connection: Connection, reason_code: int, reason: str) -> None:
         self._guard.ended(connection.peer)
-        kind = _KINDS.get(ReasonCode(reason_code)) if reason_code else None
+        kind = _KINDS.get(reason_code)
         if kind is None or self._refusals.may_write(connection.peer.peer[0], kind):
             super().refused(connection, reason_code, reason)

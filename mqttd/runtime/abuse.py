@@ -15,8 +15,9 @@ from twisted.python.failure import Failure
 from mqttd.abuse.addresses import Networks, parse_network
 from mqttd.abuse.ban_file import NAME, load_bans, save_bans
 from mqttd.abuse.banned import FLAPPING, Ban, BanList, parse_ban
-from mqttd.abuse.guard import Guard
+from mqttd.abuse.guard import TOO_MANY, Guard
 from mqttd.broker.broker import Broker
+from mqttd.broker.connection import Connection
 from mqttd.config.load import Loaded
 from mqttd.config.schema import Configuration
 from mqttd.log.text import clip, escape
@@ -69,6 +70,7 @@ class Abuse:
             now=clock.seconds,
             wall=wall,
             banned=self._added,
+            excess=self._excess,
         )
         self._factories: Iterable[ListenerFactory] = ()
         self._broker: Broker | None = None
@@ -177,6 +179,13 @@ class Abuse:
         rest = connections[_SLICE:]
         if rest:
             self._clock.callLater(0, self._end, rest)
+
+    def _excess(self, connection: Connection) -> None:
+        # Later: CONNACK is just being sent.
+        outlet = connection.outlet
+        if isinstance(outlet, NetworkConnection):
+            code, kind = ReasonCode.QUOTA_EXCEEDED, "identity-connections"
+            self._clock.callLater(0, outlet.cut, code, TOO_MANY, kind)
 
     # --- the file ----------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -29,6 +30,8 @@ class Bench:
     def __init__(self, **options: Any) -> None:
         self.now = 100.0
         self.bans: list[Ban] = []
+        self.excess: list[Any] = []
+        self._in: dict[int, ConnectRequest] = {}
         flapping = options.pop("flapping_detect", {})
         self.guard = Guard(
             _options(**options),
@@ -37,6 +40,7 @@ class Bench:
             now=lambda: self.now,
             wall=lambda: START + self.now,
             banned=self.bans.append,
+            excess=self.excess.append,
         )
 
     def configure(self, **options: Any) -> None:
@@ -67,10 +71,24 @@ class Bench:
         if refused is None:
             judged = self.guard.judged(request, answer or Identity())
             if not isinstance(judged, Refused):
+                self.connected(request, judged)
                 return 0
             refused = judged
         self.guard.ended(request.peer)
         return refused.reason_code
+
+    def connected(self, request: ConnectRequest, identity: Identity) -> None:
+        username = request.username if identity.username is None else identity.username
+        if id(request.peer) not in self._in:  # else it came to prove itself anew
+            self._in[id(request.peer)] = request
+            connection: Any = SimpleNamespace(
+                peer=request.peer, username=username, client_id=request.client_id
+            )
+            self.guard.connected(connection)
+
+    def gone(self, request: ConnectRequest) -> None:
+        del self._in[id(request.peer)]
+        self.guard.ended(request.peer)
 
     def fail(self, name: str = "u", host: str = "192.0.2.7") -> int:
         """A client with a wrong password."""

@@ -184,23 +184,56 @@ def test_connections_of_an_identity(
 ) -> None:
     guard = bench(per_identity={"identity": identity, "max_connections": 2})
     given: dict[str, Any] = {"certificate": certificate(1), "psk_identity": b"one"}
-    requests = [guard.request(**given) for _ in range(3)]
-    assert [guard.admit(each) for each in requests] == [0, 0, QUOTA]
+    names = [{"client_id": each} for each in "abc"] if identity != "clientid" else [{}] * 3
+    requests = [guard.request(**{**given, **name}) for name in names]
+    expected = [0, 0, QUOTA] if identity != "clientid" else [0, 0, 0]
+    assert [guard.admit(each) for each in requests] == expected
     assert guard.admit(guard.request(**{**given, **different})) == 0
-    guard.guard.ended(requests[0].peer)
-    guard.guard.ended(requests[0].peer)
-    assert guard.admit(requests[2]) == 0
+    guard.gone(requests[0])
+    guard.guard.ended(requests[0].peer)  # once more does no harm
+    if identity != "clientid":
+        assert guard.admit(requests[2]) == 0
+
+
+def test_who_takes_over_its_own_session_is_not_one_more(bench: Callable[..., Any]) -> None:
+    guard = bench(per_identity={"max_connections": 1})
+    old, new = guard.request(), guard.request()
+    assert [guard.admit(each) for each in (old, new)] == [0, 0]
+    assert guard.admit(guard.request(client_id="d")) == QUOTA
+    guard.gone(old)
+    assert guard.admit(guard.request(client_id="d")) == QUOTA
+    guard.gone(new)
+    assert guard.admit(guard.request(client_id="d")) == 0
+    assert guard.excess == []
 
 
 def test_who_proves_itself_anew_is_counted_once(bench: Callable[..., Any]) -> None:
-    guard = bench(per_identity={"max_connections": 1})
+    guard = bench(per_identity={"max_connections": 1, "conn_rate": Rate(1, 60.0)})
     request = guard.request()
     assert [guard.admit(request) for _ in range(3)] == [0, 0, 0]
 
 
+def test_an_answer_for_a_client_that_is_gone_takes_no_place(bench: Callable[..., Any]) -> None:
+    guard = bench(per_identity={"max_connections": 1})
+    gone = guard.request(client_id="gone")
+    guard.guard.ended(gone.peer)
+    assert isinstance(guard.guard.judged(gone, Identity()), Identity)
+    assert guard.admit(guard.request()) == 0
+
+
+def test_several_let_in_at_once_are_not_too_many_for_long(bench: Callable[..., Any]) -> None:
+    guard = bench(per_identity={"max_connections": 2})
+    requests = [guard.request(client_id=each) for each in "abcd"]
+    for each in requests:
+        assert isinstance(guard.guard.judged(each, Identity()), Identity)
+    for each in requests:
+        guard.connected(each, Identity())
+    assert [connection.client_id for connection in guard.excess] == ["c", "d"]
+
+
 def test_clients_without_the_identity_are_not_limited(bench: Callable[..., Any]) -> None:
     guard = bench(per_identity={"identity": "certificate", "max_connections": 1})
-    assert [guard.admit(guard.request()) for _ in range(3)] == [0, 0, 0]
+    assert [guard.admit(guard.request(client_id=each)) for each in "abc"] == [0, 0, 0]
 
 
 def test_an_identity_in_a_time(bench: Callable[..., Any]) -> None:
