@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Value = TypeVar("_Value")
 
+_LONGEST_KEY = 256
 _V6_PREFIX = 64
 """Whoever has one address of such a network has them all."""
 
@@ -38,6 +40,13 @@ def group_of(host: str) -> str:
         return host if address is None else str(address)
     shift = 128 - _V6_PREFIX
     return str(ipaddress.IPv6Network((int(address) >> shift << shift, _V6_PREFIX)))
+
+
+def short_key(key: str) -> str:
+    """A key of bounded size: a name can have 64 KiB."""
+    if len(key) <= _LONGEST_KEY:
+        return key
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def parse_network(text: str) -> Network:

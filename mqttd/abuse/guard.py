@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING, Final
 import attrs
 from twisted.logger import Logger
 
-from mqttd.abuse.addresses import Networks, group_of, parse_network
+from mqttd.abuse.addresses import Networks, group_of, parse_network, short_key
 from mqttd.abuse.banned import FAILURES, FLAPPING, Ban, BanList, parse_ban
-from mqttd.abuse.counts import Clients, Counts, Rates
+from mqttd.abuse.counts import Counts, Rates
 from mqttd.abuse.failures import FailurePolicy, Failures, Step
 from mqttd.abuse.flapping import Flapping
+from mqttd.abuse.identities import TOO_MANY, TOO_OFTEN, IdentityLimits
 from mqttd.broker.state import State
 from mqttd.config.schema.abuse import AbuseOptions, FailedAuthOptions, FlappingOptions
 from mqttd.identity import ConnectRequest, Identity, PeerInfo, Refused
@@ -30,9 +30,7 @@ _FAILED: Final = frozenset((ReasonCode.BAD_USER_NAME_OR_PASSWORD, ReasonCode.NOT
 _OUR_DOING: Final = frozenset(("server_shutting_down", "administrative_action"))
 """Ends that say nothing about the client."""
 
-_LONGEST_KEY: Final = 256
-
-TOO_MANY: Final = "this identity has too many connections"
+TOO_MANY_TEXT: Final = "this identity has too many connections"
 BANNED: Final = "banned"
 BACK_OFF: Final = "auth-backoff"
 CONNECTIONS: Final = "address-connections"
@@ -87,10 +85,8 @@ class Guard:
         self._wall = wall
         self._open = Counts()
         self._handshakes = Counts()
-        self._clients: dict[int, tuple[str, str]] = {}
         self._by_name: Failures | None = None
         self._by_address: Failures | None = None
-        self._identities = Clients()
         self._options: AbuseOptions | None = None
         self._flapping_options: FlappingOptions | None = None
         self.configure(options, flapping)
@@ -112,8 +108,6 @@ class Guard:
         if former is None or former.max_tracked != most or former.per_address != address:
             self._rates = Rates(address.conn_rate, address.conn_burst, most)
             self._handshake_rates = Rates(address.handshake_rate, address.handshake_burst, most)
-        if former is None or former.max_tracked != most or former.per_identity != identity:
-            self._identity_rates = Rates(identity.conn_rate, identity.conn_burst, most)
         if former is None or former.max_tracked != most or former.failed_auth != failed:
             self._by_name, self._by_address = _failures(failed, most)
         if former is None or former.max_tracked != most or self._flapping_options != flapping:
@@ -122,13 +116,13 @@ class Guard:
                 self._flapping = Flapping(flapping.window_time, flapping.max_count, most)
         self._exempt = Networks(map(parse_network, options.exempt))
         self._options, self._flapping_options = options, flapping
-        self._address, self._identity, self._failed = address, identity, failed
+        self._address, self._failed = address, failed
         self._ban_time = flapping.ban_time
-        self._clients.clear()
-        self._identities = Clients()
-        for connection in connections:
-            if connection.state is State.CONNECTED:
-                self.connected(connection)
+        if former is None or former.max_tracked != most or former.per_identity != identity:
+            self._identities = IdentityLimits(identity, most)
+            for connection in connections:
+                if connection.state is State.CONNECTED:
+                    self._keep(connection)
 
     # --- addresses, before any work ----------------------------------------------------------
 
@@ -205,64 +199,32 @@ class Guard:
     def _within_limits(
         self, peer: PeerInfo, username: str | None, client_id: str
     ) -> Refused | None:
-        if not self._limits_identities or id(peer) in self._clients:
-            return None  # or it proves anew who it is
-        key = self._key_of(peer, username, client_id)
-        if not key or self._exempt.holds(peer.peer[0]):
+        if not self._identities.limited or self._exempt.holds(peer.peer[0]):
             return None
-        most = self._identity.max_connections
-        if most is not None and self._identities.others(key, client_id) >= most:
-            return self._refuse("identity-connections", ReasonCode.QUOTA_EXCEEDED, TOO_MANY)
-        if not self._identity_rates.take(_short(key), self._now()):
+        kind = self._identities.objection(peer, username, client_id, self._now())
+        if kind == TOO_MANY:
+            return self._refuse(kind, ReasonCode.QUOTA_EXCEEDED, TOO_MANY_TEXT)
+        if kind == TOO_OFTEN:
             text = "this identity connects too often"
-            return self._refuse("identity-rate", ReasonCode.CONNECTION_RATE_EXCEEDED, text)
+            return self._refuse(kind, ReasonCode.CONNECTION_RATE_EXCEEDED, text)
         return None
-
-    @property
-    def _limits_identities(self) -> bool:
-        limits = self._identity
-        return limits.max_connections is not None or limits.conn_rate is not None
 
     def connected(self, connection: Connection) -> None:
         """A client is in. Several of one identity may have been let in at once: ``on_excess`` is
         called with each that is too many."""
-        if not self._limits_identities:
-            return
-        peer, client_id = connection.peer, connection.client_id
-        key = self._key_of(peer, connection.username, client_id)
-        if not key or self._exempt.holds(peer.peer[0]):
-            key = ""
-        self._clients[id(peer)] = key, client_id
-        if key:
-            self._identities.add(key, client_id)
-            most = self._identity.max_connections
-            if most is not None and self._identities.of(key) > most:
-                self.refused["identity-connections"] += 1
-                self.on_excess(connection)
+        if not self._keep(connection):
+            self.refused[TOO_MANY] += 1
+            self.on_excess(connection)
+
+    def _keep(self, connection: Connection) -> bool:
+        peer = connection.peer
+        if not self._identities.limited or self._exempt.holds(peer.peer[0]):
+            return True
+        return self._identities.add(peer, connection.username, connection.client_id)
 
     def ended(self, peer: PeerInfo) -> None:
         """A client is gone; one that was never in does no harm."""
-        key, client_id = self._clients.pop(id(peer), ("", ""))
-        if key:
-            self._identities.remove(key, client_id)
-
-    def _key_of(self, peer: PeerInfo, username: str | None, client_id: str) -> str:
-        """What a client is counted under; empty: it is not."""
-        certificate = peer.certificate
-        psk = "" if peer.psk_identity is None else f"psk\0{peer.psk_identity.hex()}"
-        proof = "" if certificate is None else f"crt\0{certificate.issuer}\0{certificate.serial}"
-        user = "" if username is None else f"usr\0{username}"
-        client = f"cli\0{client_id}" if client_id else ""
-        match self._identity.identity:
-            case "username":
-                return user
-            case "clientid":
-                return client
-            case "certificate":
-                return proof
-            case "psk_identity":
-                return psk
-        return psk or proof or user or client
+        self._identities.remove(peer)
 
     # --- who behaves badly -------------------------------------------------------------------
 
@@ -273,7 +235,7 @@ class Guard:
             return
         if self._exempt.holds(connection.peer.peer[0]):
             return
-        if flapping.disconnected(_short(connection.session_key), self._now()):
+        if flapping.disconnected(short_key(connection.session_key), self._now()):
             self._ban(
                 "clientid",
                 connection.client_id,
@@ -375,14 +337,7 @@ def _name(request: ConnectRequest) -> str:
 
 def _name_key(request: ConnectRequest) -> str:
     """One name from one address."""
-    return _short(f"{group_of(request.peer.peer[0])}\0{_name(request)}")
-
-
-def _short(key: str) -> str:
-    """A key of bounded size: a name can have 64 KiB."""
-    if len(key) <= _LONGEST_KEY:
-        return key
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    return short_key(f"{group_of(request.peer.peer[0])}\0{_name(request)}")
 
 
 def _about(ban: Ban) -> str:

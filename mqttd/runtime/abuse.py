@@ -15,7 +15,8 @@ from twisted.python.failure import Failure
 from mqttd.abuse.addresses import Networks, parse_network
 from mqttd.abuse.ban_file import NAME, load_bans, save_bans
 from mqttd.abuse.banned import FLAPPING, Ban, BanList, parse_ban
-from mqttd.abuse.guard import TOO_MANY, Guard
+from mqttd.abuse.guard import TOO_MANY_TEXT, Guard
+from mqttd.abuse.identities import TOO_MANY
 from mqttd.broker.broker import Broker
 from mqttd.broker.connection import Connection
 from mqttd.config.load import Loaded
@@ -184,8 +185,8 @@ class Abuse:
         # Later: CONNACK is just being sent.
         outlet = connection.outlet
         if isinstance(outlet, NetworkConnection):
-            code, kind = ReasonCode.QUOTA_EXCEEDED, "identity-connections"
-            self._clock.callLater(0, outlet.cut, code, TOO_MANY, kind)
+            code = ReasonCode.QUOTA_EXCEEDED
+            self._clock.callLater(0, outlet.cut, code, TOO_MANY_TEXT, TOO_MANY)
 
     # --- the file ----------------------------------------------------------------------------
 

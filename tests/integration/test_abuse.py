@@ -252,6 +252,29 @@ def test_what_ctl_says_no_to(
     assert said in text
 
 
+def test_an_identity_has_so_many_clients(
+    start_broker: Callable[..., Any], dial: Any, packet: Any, run: Any
+) -> None:
+    broker = start_broker(
+        TCP + "abuse { exempt = [], per_identity.max_connections = 1 }\n"
+        "sys_topics.sys_msg_interval = 200ms"
+    )
+
+    def connect(name: str, username: str) -> bytes:
+        client = dial(broker.ports["tcp:default"])
+        answer: bytes = client.ask(packet(name, username=username, level=5), 4)
+        return answer[:1] + answer[3:4]
+
+    assert connect("one", "bob") == b"\x20\x00"
+    assert connect("two", "bob") == b"\x20\x97"
+    assert connect("one", "bob") == b"\x20\x00"  # takes its own session over
+    assert connect("two", "eve") == b"\x20\x00"
+    port = str(broker.ports["tcp:default"])
+    topic = "$SYS/broker/abuse/refused/identity-connections"
+    got = run("mosquitto_sub", "-p", port, "-t", topic, "-C", "1", "-W", "5", "-u", "see")
+    assert got.output.strip() == "1"
+
+
 def test_limits_change_while_it_runs(
     start_broker: Callable[..., Any], ctl: Callable[..., tuple[int, str]], dial: Any, packet: Any
 ) -> None:
