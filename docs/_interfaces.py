@@ -14,7 +14,7 @@ from zope.interface.interface import InterfaceClass, Method
 
 
 class Interfaces(SphinxDirective):
-    """``.. interfaces:: MODULE``: its interfaces in the order of the source, with their methods."""
+    """``.. interfaces:: MODULE``: its interfaces in the order of the source, and their methods."""
 
     required_arguments = 1
 

@@ -57,6 +57,11 @@ TEMPLATES: Final[Mapping[str, Template]] = MappingProxyType(
             'psk_authentication { enable = true, store = "@NAME@", '
             'store_options { secret_file = "secret", prefix = "acme-" } }',
         ),
+        "event-sink": Template(
+            "EventSinkPlugin",
+            "An event sink for mqttd.",
+            'event_sinks = [{ type = "@NAME@", file = "clients.txt" }]',
+        ),
     }
 )
 """By kind; the code is in ``templates``."""

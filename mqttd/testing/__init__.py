@@ -18,6 +18,7 @@ from mqttd.testing.authentication import assert_authenticator, assert_enhanced_a
 from mqttd.testing.authorization import assert_authorizer
 from mqttd.testing.broker import AdmitAll, MemoryBroker
 from mqttd.testing.client import MemoryClient, MemoryOutlet
+from mqttd.testing.events import assert_event_sink
 from mqttd.testing.requests import (
     SOMEBODY,
     access_request,
@@ -40,6 +41,7 @@ __all__ = [
     "assert_authenticator",
     "assert_authorizer",
     "assert_enhanced_authenticator",
+    "assert_event_sink",
     "assert_psk_store",
     "assert_revocation_checker",
     "certificate_chain",

@@ -20,8 +20,12 @@ from mqttd.broker.limits import Limits
 from mqttd.broker.ports import Admission, Authorization, EnhancedAuthenticator
 from mqttd.engine.memory import MemoryEngine
 from mqttd.engine.options import EngineOptions
+from mqttd.events import EVENTS
 from mqttd.identity import ConnectRequest, Identity, PeerInfo, Refused
-from mqttd.interfaces import IAuthenticator, IAuthorizer
+from mqttd.interfaces import IAuthenticator, IAuthorizer, IEventSink
+from mqttd.net.event_hub import EventHub, SinkLink
+from mqttd.net.events import LoggedEvents
+from mqttd.net.reported_events import ReportedEvents, ReportedMessages
 from mqttd.plugins import methods_of
 from mqttd.testing.client import MemoryClient
 from mqttd.testing.requests import SOMEBODY
@@ -43,8 +47,8 @@ class MemoryBroker:
     ``authenticators`` are asked in order, as those of the configuration, and their ``methods`` are
     offered for enhanced authentication; without any, everybody comes in. ``authorizers`` say in
     order what clients may do, and what none of them speaks of is denied; without any, everything
-    is allowed. ``admission``, ``enhanced`` and ``authorization`` are the broker's own ports
-    instead, for tests of the broker.
+    is allowed. ``event_sinks`` are told everything, each message too. ``admission``, ``enhanced``
+    and ``authorization`` are the broker's own ports instead, for tests of the broker.
 
     ``clock`` is a :class:`twisted.internet.task.Clock`, for plugins that want a reactor to call
     them later (a new one at 1000 seconds unless given); ``now`` is its time, and counts as the
@@ -57,6 +61,7 @@ class MemoryBroker:
         *,
         authenticators: Sequence[IAuthenticator] = (),
         authorizers: Sequence[IAuthorizer] = (),
+        event_sinks: Sequence[IEventSink] = (),
         clock: Clock | None = None,
         admission: Admission | None = None,
         enhanced: Mapping[str, EnhancedAuthenticator] | None = None,
@@ -97,6 +102,9 @@ class MemoryBroker:
             raise TypeError("authorizers take the place of authorization")
         if authorization is None and (authenticators or authorizers):  # identities bring rules
             self._authorize(authorizers)
+        self._tells = bool(event_sinks)
+        if event_sinks:
+            self._report(event_sinks)
         self.clients: list[MemoryClient] = []
         self._made = 0
 
@@ -109,6 +117,15 @@ class MemoryBroker:
             on_change = getattr(each, "on_change", None)
             if on_change is not None:
                 on_change(own.changed)
+
+    def _report(self, event_sinks: Sequence[IEventSink]) -> None:
+        hub = EventHub(self.clock, now=self.clock.seconds)
+        events = frozenset(EVENTS)
+        hub.use([SinkLink(type(each).__name__, each, events) for each in event_sinks])
+        messages = ReportedMessages(hub)
+        self.core.events = ReportedEvents(LoggedEvents(), hub)
+        self.core.messages = messages
+        self.engine.lost = messages.dropped
 
     @property
     def now(self) -> float:
@@ -162,9 +179,17 @@ class MemoryBroker:
 
         To be called after an answer was given from outside of the broker: a Deferred that fired.
         """
+        self._settle()
+        for _ in range(_STEPS if self._tells else 0):  # sinks are told in the next turn
+            if not any(call.getTime() <= self.now for call in self.clock.getDelayedCalls()):
+                break
+            self.clock.advance(0)
+            self._settle()
+
+    def _settle(self) -> None:
         again = True
         while again:
             self.core.commit(self.now)
-            again = False
+            again = bool(self.core.resting)
             for client in list(self.clients):
                 again = client.end_turn() or again

@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from mqttd.auth.chain import AuthenticatorChain, Link
 from mqttd.identity import AccessRule, Authenticated, Identity, Refused
-from mqttd.interfaces import IAuthenticator
+from mqttd.interfaces import IAuthenticator, IEnhancedAuthenticator
 from mqttd.packets.connack import Connack
 from mqttd.testing import MemoryBroker, connect_request
 
@@ -241,8 +241,9 @@ def test_an_enhanced_method_cannot_give_such_identities_either() -> None:
         def step(self, data: bytes | None) -> Any:
             return Authenticated(Identity(client_id="tenant\0c"))
 
+    @implementer(IEnhancedAuthenticator)
     class Method:
-        def start(self, request: Any, data: bytes | None) -> Exchange:
+        def start(self, request: Any, data: bytes | None) -> Any:
             return Exchange()
 
     @implementer(IAuthenticator)

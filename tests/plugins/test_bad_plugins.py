@@ -18,10 +18,12 @@ from mqttd.interfaces import (
     IAuthorizer,
     IEnhancedAuthenticator,
     IEnhancedExchange,
+    IEventSink,
     IPSKStore,
     IRevocationChecker,
     RevocationStatus,
 )
+from mqttd.net.event_hub import TIME_LIMIT as EVENT_TIME_LIMIT
 from mqttd.packets.acks import Puback
 from mqttd.packets.connack import Connack
 from mqttd.packets.properties import Properties
@@ -260,6 +262,34 @@ def test_what_is_not_known_to_be_allowed_is_denied(failure: str, log: list[str])
     assert 1 <= len(lines) <= (21 if failure == "never answers" else 1)
     is_well(well)
     assert well.take_all(Publish) == []
+
+
+@implementer(IEventSink)
+class Sink:
+    """A stranger's; ``told`` counts what it is told."""
+
+    def __init__(self, answer: Callable[[], Any]) -> None:
+        self._answer = answer
+        self.told = 0
+
+    def handle(self, event: Any) -> Any:
+        self.told += 1
+        return self._answer()
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_who_is_told_harms_nobody(failure: str, log: list[str]) -> None:
+    sink, other = Sink(FAILURES[failure]), Sink(lambda: None)
+    broker = MemoryBroker(event_sinks=[sink, other])
+    well = neighbour(broker)
+    for _ in range(20):
+        is_well(well)
+    assert other.told > 40
+    assert sink.told == (1 if failure == "never answers" else other.told)
+    broker.advance(EVENT_TIME_LIMIT + 1)
+    lines = [line for line in named(log, "event sink Sink") if "failed" in line]
+    assert len(lines) == (0 if "answers with" in failure or "number" in failure else 1)
+    is_well(well)
 
 
 # --- within the TLS handshake -------------------------------------------------------------------

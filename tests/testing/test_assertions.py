@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock, deferLater
 from zope.interface import implementer
 
+from mqttd.events import EVENTS, Event
 from mqttd.identity import Authenticated, ConnectRequest, Identity, Refused
 from mqttd.interfaces import (
     REVOKED,
@@ -20,6 +21,7 @@ from mqttd.interfaces import (
     IAuthorizer,
     IEnhancedAuthenticator,
     IEnhancedExchange,
+    IEventSink,
     IPSKStore,
     IRevocationChecker,
     RevocationStatus,
@@ -30,6 +32,7 @@ from mqttd.testing import (
     assert_authenticator,
     assert_authorizer,
     assert_enhanced_authenticator,
+    assert_event_sink,
     assert_psk_store,
     assert_revocation_checker,
     certificate_chain,
@@ -308,3 +311,32 @@ def test_contexts(tmp_path: Path) -> None:
     context.reactor.callLater(1, called.append, 1)
     context.reactor.advance(1)
     assert (called, context.base_dir, context.data_dir) == ([1], tmp_path, tmp_path)
+
+
+@implementer(IEventSink)
+class Sink:
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+
+    def handle(self, event: Event) -> Any:
+        return self._handle(event)
+
+
+def test_event_sinks() -> None:
+    told: list[Event] = []
+    assert_event_sink(Sink(told.append))
+    assert {type(event) for event in told} >= set(EVENTS.values())
+    assert_event_sink(Sink(later))
+    assert_event_sink(Sink(lambda event: Deferred()))
+    started: Any = Sink(told.append)
+    started.stop = "soon"
+    for sink, said in (
+        (Sink(lambda event: EMPTY[event.name]), "Sink.handle(BrokerStarted) raised KeyError"),
+        (Sink(lambda event: event.client_id), "Sink.handle(BrokerStarted) raised Attribute"),
+        (Sink(lambda event: fail(OSError("down"))), "raised OSError: down; leave out events"),
+        (started, "Sink.stop is called by the broker"),
+        (object(), "object does not say that it is an IEventSink"),
+    ):
+        with pytest.raises(AssertionError) as caught:
+            assert_event_sink(sink)
+        assert said in str(caught.value)

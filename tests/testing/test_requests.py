@@ -14,8 +14,9 @@ from zope.interface import implementer
 
 from mqttd.auth.enhanced import TIME_LIMIT
 from mqttd.authz.authorization import ClientAuthorization
+from mqttd.events import Event
 from mqttd.identity import AccessRequest, AccessRule, ConnectRequest, Identity, Refused
-from mqttd.interfaces import IAuthenticator, IAuthorizer
+from mqttd.interfaces import IAuthenticator, IAuthorizer, IEventSink
 from mqttd.packets.connack import Connack
 from mqttd.packets.publish import Publish
 from mqttd.testing import (
@@ -169,6 +170,35 @@ def test_authorizers_are_asked() -> None:
     client.publish("a", b"4")
     client.publish("b", b"5")
     assert [packet.payload for packet in client.take_all(Publish)] == [b"4"]
+
+
+@implementer(IEventSink)
+class Remembers:
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    async def handle(self, event: Event) -> None:
+        self.events.append(event)
+
+
+def test_event_sinks_are_told_everything() -> None:
+    sink = Remembers()
+    broker = MemoryBroker(authorizers=[Allows("a")], event_sinks=[sink])
+    client = broker.connected("c", username="ann")
+    client.subscribe("a", qos=1)
+    client.publish("a", b"1", 1)
+    client.publish("x", b"2")
+    client.disconnect()
+    names = [event.name for event in sink.events]
+    assert names == [
+        "client_connected",
+        "subscribed",
+        "message_published",
+        "message_delivered",
+        "access_denied",
+        "client_disconnected",
+    ]
+    assert {event.time for event in sink.events} == {broker.now}
 
 
 def test_rules_of_an_identity_count() -> None:
