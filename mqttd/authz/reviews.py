@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from mqttd.broker.broker import Broker
 from mqttd.broker.connection import Connection
 from mqttd.broker.review import Review
+from mqttd.broker.state import State
 
 BUDGET: Final = 0.005
 """Seconds of a turn after which the rest waits for the next."""
@@ -102,6 +103,8 @@ class Reviews:
             session = connection.session
             if session is None or connection.permissions is None:
                 return 1
+            if connection.state is not State.CONNECTED:
+                return 1  # it is looked at before it comes in
             review = Review(connection, session, lambda: self._answered(connection, review))
         elif self._everybody and not self._queue and not self._asked:
             # A round is always ended before the next: changes that come in rows starve nobody.

@@ -67,6 +67,8 @@ class Broker:
         """Given by who runs the broker: sees to it that :meth:`commit` comes, returns the time.
         Called when an answer that was awaited is there, which can be at any moment."""
         self.starved: set[Session] = set()
+        self.resting: set[Session] = set()
+        """Those who go on in the next turn, so that others have theirs."""
         self._known_topics: dict[bytes, None] = {}
         self._swept: list[Connection] = []
 
@@ -90,6 +92,9 @@ class Broker:
     def commit(self, now: float) -> None:
         """End of a turn: the engine stores, and acknowledgements leave."""
         self.now = now
+        resting, self.resting = self.resting, set()
+        for session in resting:
+            session.go_on()
         self.engine.commit(now)
         while self.starved:
             self.starved.pop().flow()

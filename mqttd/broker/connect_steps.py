@@ -225,7 +225,7 @@ def _will_judged(connection: Connection, data: bytes | None, decision: Decision)
         expiry=connection.session_expiry,
         will=connection.will,
         now=connection.broker.now,
-        done=partial(_claimed, connection, data),
+        done=partial(_claimed, connection, data, connection.broker.rules),
     )
 
 
@@ -280,7 +280,10 @@ def _names_session(connection: Connection) -> bool:
     return limits.use_username_as_clientid and limits.peer_cert_as_clientid == "disabled"
 
 
-def _claimed(connection: Connection, data: bytes | None, state: EngineSession) -> None:
+def _claimed(
+    connection: Connection, data: bytes | None, rules: object, state: EngineSession
+) -> None:
+    """The session is ours. ``rules`` are those the Will was judged by."""
     broker = connection.broker
     if connection.state is not State.ADMITTING:
         # Gone while the engine was asked: the claim ends as any broken connection does.
@@ -296,22 +299,36 @@ def _claimed(connection: Connection, data: bytes | None, state: EngineSession) -
         max_packet_size=connection.max_packet_size,
         alias_maximum=properties.topic_alias_maximum or 0,
     )
-    if connection.permissions is None or not state.subscriptions:
+    same = rules is broker.rules
+    if connection.permissions is None or (same and not state.subscriptions):
         _welcome(connection, data)
         return
     # A resumed session: what it subscribed to may not be allowed any more.
     session.wait()
-    review = Review(connection, session, lambda: _look_on(connection, data, review), will=False)
-    _look_on(connection, data, review)
+    _look_over(connection, data, will=not same)
 
 
-def _look_on(connection: Connection, data: bytes | None, review: Review) -> None:
+def _look_over(connection: Connection, data: bytes | None, *, will: bool) -> None:
+    """Judge what a session holds; nothing leaves before."""
+    session = connection.session
+    assert session is not None
+    rules = connection.broker.rules
+    review = Review(
+        connection, session, lambda: _look_on(connection, data, review, rules), will=will
+    )
+    _look_on(connection, data, review, rules)
+
+
+def _look_on(connection: Connection, data: bytes | None, review: Review, rules: object) -> None:
     """Go on with the look at stored subscriptions, and let the client in after it."""
     if connection.session is None:
         return
     # Each answer gives it time for the next: there may be many.
     connection.deadline = connection.broker.now + connection.allowance
     if review.advance(_FILTERS_AT_ONCE) is None:
+        return
+    if rules is not connection.broker.rules:
+        _look_over(connection, data, will=True)  # they changed meanwhile
         return
     if review.undecided:
         # Nothing stored is given up for want of an answer; the client may come back.

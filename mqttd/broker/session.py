@@ -30,6 +30,10 @@ _RETAINED_AT_ONCE = 10_000
 """With this many Retained Messages waiting for a client no more are looked up for it: a few
 thousand filters that all match everything would else queue everything a few thousand times."""
 
+_LEFT_OUT_AT_ONCE = 200
+"""Retained Messages that rules keep from a client, judged in one turn: nothing that is sent, and
+no client that is slow to read, would ever end it otherwise."""
+
 
 class Session:
     """The broker's side of a claimed session; the engine speaks to it as ``SessionSink``.
@@ -84,7 +88,7 @@ class Session:
         self._wanted: deque[Subscription] = deque()
         self._asking = False
         # What was decided about a Retained Message that had to be asked about.
-        self._verdict: tuple[Message, bool] | None = None
+        self._verdict: tuple[Message, bool, object] | None = None
         self._waits = False
         # Filters that rules took away: what waits because of them is not sent.
         self._withdrawn: TopicTree[bool] | None = None
@@ -201,6 +205,11 @@ class Session:
         behind = self._resend or self._retained or self._wanted
         self.state.credit(0 if behind else self._room())
 
+    def go_on(self) -> None:
+        """The next turn is there, if the client still is."""
+        if self._connection.session is self:
+            self.flow()
+
     def acknowledged(self, flight: Flight) -> None:
         """PUBACK, PUBCOMP or a refusal ended an exchange; the identifier is free again."""
         del self.state.flight[flight.packet_id]
@@ -253,16 +262,16 @@ class Session:
         if not message.topic.startswith(self._mountpoint):
             return True  # it has no name here, and is not sent either
         verdict, self._verdict = self._verdict, None
-        if verdict is not None and verdict[0] is message:
+        rules = self._connection.broker.rules
+        if verdict is not None and verdict[0] is message and verdict[2] is rules:
             return verdict[1]
         if self._asking:
             return None
 
         def answered(decision: Decision) -> None:
             self._asking = False
-            self._verdict = message, decision.allowed
-            if self._connection.session is self:
-                self.flow()
+            self._verdict = message, decision.allowed, self._connection.broker.rules
+            self.go_on()
 
         topic = message.topic[self._prefix :]
         decision = permissions.judge(SUBSCRIBE, topic, qos, False, answered, remember=False)
@@ -289,7 +298,9 @@ class Session:
 
     def _send_retained(self) -> None:
         retained = self._retained
-        now = self._connection.broker.now
+        broker = self._connection.broker
+        now = broker.now
+        left_out = 0
         while (retained or self._wanted) and self._outlet.writable:
             if not retained:
                 self._look_up_retained()
@@ -304,6 +315,11 @@ class Session:
                 return
             retained.popleft()
             if not allowed:
+                left_out += 1
+                if left_out >= _LEFT_OUT_AT_ONCE:
+                    broker.resting.add(self)
+                    broker.answered()
+                    return
                 continue
             identifier = subscription.subscription_id
             ids = () if identifier is None else (identifier,)

@@ -16,6 +16,7 @@ from mqttd.packets.connect import ConnectWill
 from mqttd.packets.properties import Properties
 from mqttd.packets.publish import Publish
 from mqttd.packets.reason_codes import ReasonCode
+from mqttd.packets.suback import Suback
 from mqttd.packets.subscribe import Subscribe, SubscribeTopic
 
 NOT_AUTHORIZED = ReasonCode.NOT_AUTHORIZED
@@ -493,3 +494,34 @@ def test_what_is_subscribed_to_anew_meanwhile_stays(world: Any, later: Any, sayi
     world.answer(later, True)  # a, by SUBSCRIBE
     world.settle()
     assert world.filters(client) == {"a", "b"}
+
+
+def test_rules_that_change_while_stored_subscriptions_are_judged(
+    world: Any, later: Any, saying: Any
+) -> None:
+    world.rules(saying(True))
+    _away(world, "a", "b")
+    world.rules(later)
+    client = world.broker.client()
+    with pytest.raises(AssertionError):
+        client.connect(client_id="c", clean_start=False, properties=KEPT)
+    world.answer(later, True)  # a is allowed, as things are
+    world.authorization.changed()
+    while later.waiting:
+        topic = later.asked[-1].topic
+        world.answer(later, topic == "b")
+    assert client.take()[0].session_present
+    assert world.filters(client) == {"b"}
+
+
+def test_rules_that_change_between_two_filters_of_a_subscribe(world: Any, later: Any) -> None:
+    world.rules(later)
+    client = world.connected("c")
+    client.send(Subscribe(1, [SubscribeTopic("a", 0), SubscribeTopic("b", 0)]))
+    world.answer(later, True)  # a is allowed, as things are
+    world.authorization.changed()
+    world.settle()
+    while later.waiting:
+        world.answer(later, later.asked[-1].topic == "b")
+    assert client.take_one(Suback).reason_codes == [NOT_AUTHORIZED, 0]
+    assert world.filters(client) == {"b"}

@@ -8,6 +8,7 @@ import pytest
 
 from mqttd.packets.connect import ConnectWill
 from mqttd.packets.disconnect import Disconnect
+from mqttd.packets.encode import encode
 from mqttd.packets.properties import Properties
 from mqttd.packets.publish import Publish
 from mqttd.packets.reason_codes import ReasonCode
@@ -240,3 +241,38 @@ def test_retained_messages_leave_what_is_remembered_alone(world: Any, source: An
     source.asked.clear()
     client.publish("mine")
     assert source.asked == []
+
+
+def test_messages_that_are_left_out_are_judged_over_several_turns(world: Any, source: Any) -> None:
+    count = 1000
+    _retain(world, *(f"a/{number}" for number in range(count)))
+    source.answers = {("subscribe", "a/+"): True, ("subscribe", f"a/{count - 1}"): True}
+    source.otherwise = False
+    world.rules(source)
+    client = world.connected("c")
+    core = world.broker.core
+    receive = client.connection.receive
+    packet = encode(Subscribe(1, [SubscribeTopic("a/+", 0)]), 5)
+    receive(packet, world.broker.now)
+    turns, before = 0, len(source.asked)
+    while turns < 2 or core.resting:
+        core.commit(world.broker.now)
+        assert len(source.asked) - before <= 201
+        before = len(source.asked)
+        turns += 1
+    assert turns >= count // 200
+    assert [each.topic for each in client.take() if isinstance(each, Publish)] == [b"a/999"]
+
+
+def test_a_client_that_goes_between_two_turns(world: Any, source: Any) -> None:
+    _retain(world, *(f"a/{number}" for number in range(1000)))
+    source.answers = {("subscribe", "a/+"): True}
+    source.otherwise = False
+    world.rules(source)
+    client = world.connected("c")
+    packet = encode(Subscribe(1, [SubscribeTopic("a/+", 0)]), 5)
+    client.connection.receive(packet, world.broker.now)
+    world.broker.core.commit(world.broker.now)
+    assert world.broker.core.resting
+    client.drop()
+    assert not world.broker.core.resting

@@ -59,7 +59,7 @@ def handle_subscribe(connection: Connection, packet: Subscribe) -> None:
         except MqttError as error:
             wanted.append(error.reason_code)
     connection.hold()
-    _judge(connection, session, packet.packet_id, wanted, 0)
+    _judge(connection, session, packet.packet_id, wanted)
 
 
 def _judge(
@@ -67,9 +67,15 @@ def _judge(
     session: Session,
     packet_id: int,
     wanted: list[Subscription | int],
-    start: int,
+    start: int = 0,
+    rules: object = None,
 ) -> None:
-    """Ask about the filters from ``start`` on, one after the other, then subscribe."""
+    """Ask about the filters from ``start`` on, one after the other, then subscribe.
+
+    ``rules`` are those that the ones before were judged by.
+    """
+    if rules is not connection.broker.rules:
+        rules, start = connection.broker.rules, 0
     for at in range(start, len(wanted)):
         subscription, permissions = wanted[at], connection.permissions
         if isinstance(subscription, int) or permissions is None:
@@ -79,7 +85,7 @@ def _judge(
             if connection.session is not session:
                 return
             if _judged(connection, wanted, at, decision):
-                _judge(connection, session, packet_id, wanted, at + 1)
+                _judge(connection, session, packet_id, wanted, at + 1, rules)
 
         decision = permissions.judge(
             SUBSCRIBE,
