@@ -13,7 +13,7 @@ from typing import Final
 
 import attrs
 
-from mqttd.versions import __version__
+from mqttd._version import __version__
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*", re.ASCII)
 _LONGEST: Final = 50

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from mqttd.events import Event
 from mqttd.interfaces import IEventSink
+from mqttd.log.failures import what_failed
 
 MOST_WAITING: Final = 10_000
 """Events that wait for one sink; more are dropped and counted."""
@@ -161,7 +162,9 @@ class SinkQueue:
                 if not hasattr(answer, "__await__"):
                     return True
                 answer = Deferred.fromCoroutine(_awaited(answer))
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # asyncio's CancelledError is no Exception
             self._failed(error)
             return True
         if answer.called and not answer.paused:
@@ -182,7 +185,7 @@ class SinkQueue:
 
     def _failed(self, error: BaseException) -> None:
         # The text of an error may quote what an event holds: only its kind is told.
-        self._tell("failed", type(error).__name__)
+        self._tell("failed", what_failed(error))
 
     def _tell(self, what: str, more: str) -> None:
         now = self._clock.seconds()

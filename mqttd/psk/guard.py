@@ -45,7 +45,9 @@ class GuardedStore:
         """See IPSKStore."""
         try:
             key = self._store.key_for(identity)
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # asyncio's CancelledError is no Exception
             self._failed("key_for", "failed in key_for: " + what_failed(error))
             return None
         if key is None:
@@ -66,7 +68,9 @@ class GuardedStore:
                 self._failed("identities", "gave identities that are no list")
                 return ()
             return tuple(each for each in listed if isinstance(each, bytes))
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
             self._failed("identities", "failed in identities: " + what_failed(error))
             return ()
 

@@ -78,7 +78,9 @@ class RevocationPolicy:
         for name, checker in self._checkers.items():
             try:
                 checker.on_change(changed)
-            except Exception as error:
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # asyncio's CancelledError is no Exception
                 self._complain(name, what_failed(error))
 
     def _known(
@@ -86,7 +88,9 @@ class RevocationPolicy:
     ) -> RevocationStatus | None:
         try:
             status = checker.known(chain)
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
             return self._complain(name, what_failed(error))
         return None if status is None else self._checked(name, status)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -49,6 +50,10 @@ async def _raises_later() -> Any:
     raise OSError(SECRET)
 
 
+async def _cancelled_later() -> Any:
+    raise CancelledError(SECRET)
+
+
 async def _wrong_later() -> Any:
     return "yes"
 
@@ -60,7 +65,9 @@ def _raises(error: BaseException) -> Any:
 FAILURES: dict[str, Callable[[], Any]] = {
     "raises": lambda: _raises(OSError(SECRET)),
     "raises without a text": lambda: _raises(RuntimeError()),
+    "raises what is no Exception": lambda: _raises(CancelledError(SECRET)),
     "raises in a coroutine": _raises_later,
+    "raises what is no Exception in a coroutine": _cancelled_later,
     "fails a Deferred": lambda: fail(OSError(SECRET)),
     "is awaited badly": _Awaited,
     "answers with text": lambda: "yes",
