@@ -16,7 +16,7 @@ from mqttd.config.structure import structure
 
 _COMMON: Final = frozenset(field.name for field in attrs.fields(SourceOptions))
 _NOT_HERE: Final = frozenset(
-    "built_in_database mysql postgresql mongodb redis ldap client_info jwt".split()
+    ["built_in_database", "mysql", "postgresql", "mongodb", "redis", "ldap", "client_info", "jwt"]
 )
 """Sources of EMQX's that this version does not have."""
 
