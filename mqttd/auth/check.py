@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -39,8 +40,17 @@ def _check(each: Authenticator, base_dir: Path) -> Iterator[Finding]:
     try:
         authenticator(each.name)
     except UnknownPlugin as problem:
-        yield error(f"{path}.mechanism", str(problem), f"known: {', '.join(problem.known)}")
+        mechanism = each.name.partition(":")[0]
+        has_backends = any(name.startswith(f"{mechanism}:") for name in problem.known)
+        place = f"{path}.{'backend' if has_backends else 'mechanism'}"
+        near = difflib.get_close_matches(each.name, problem.known, n=1)
+        cure = f"write {_written(near[0])}" if near else "install the plugin that has it"
+        yield error(place, str(problem), cure)
         return
+    if isinstance(options, PasswordFileOptions | ScramOptions) and not options.file:
+        yield error(f"{path}.file", "is not set", "write the path of a file of users")
+        return
+    place = path
     try:
         if isinstance(options, HttpAuthenticatorOptions):
             yield from check_http_authenticator(options, path, base_dir)
@@ -52,8 +62,16 @@ def _check(each: Authenticator, base_dir: Path) -> Iterator[Finding]:
             read = ScramCredential.parse
             yield from load_users(options.file, base_dir, read, f"{path}.file")[1]
         elif isinstance(options, CertificateOptions):
+            place = f"{path}.fingerprints"
             CertificateAuthenticator(options)
         elif isinstance(options, CredOptions):
+            place = f"{path}.checker"
             CredAuthenticator(options)
     except ValueError as problem:
-        yield error(path, str(problem), "see the settings reference")
+        yield error(place, str(problem), "see the settings reference")
+
+
+def _written(name: str) -> str:
+    """The name of a plugin as options."""
+    mechanism, mark, backend = name.partition(":")
+    return f'mechanism = "{mechanism}"' + (f', backend = "{backend}"' if mark else "")

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from mqttd.config.access_rules import parse_rule
 from mqttd.config.errors import Finding, warning
+from mqttd.config.lint_authentication import authentication_findings
+from mqttd.config.proofs import can_prove_psk, is_psk_only, open_names
 from mqttd.config.schema import Configuration, ListenerOptions, SslOptions
 
 _LARGE_PACKET = 64 * 1024 * 1024
@@ -18,7 +20,7 @@ def lint(configuration: Configuration) -> list[Finding]:
     Versions, cipher suites and certificate files are judged where they are opened, with the TLS
     context.
     """
-    findings = list(_access(configuration))
+    findings = list(authentication_findings(configuration))
     for listener in configuration.listeners.enabled():
         findings += _listener(listener, configuration)
         if listener.ssl_options is not None:
@@ -28,74 +30,18 @@ def lint(configuration: Configuration) -> list[Finding]:
     return findings
 
 
-def is_psk_suite(name: str) -> bool:
-    """Whether a cipher suite, by its OpenSSL or IANA name, needs a pre-shared key."""
-    return "PSK" in name.upper().replace("_", "-").split("-")
-
-
-def _access(configuration: Configuration) -> Iterator[Finding]:
-    listeners = list(configuration.listeners.enabled())
-    authenticated = any(each.enable for each in configuration.authentication)
-    psk = configuration.psk_authentication.enable
-    if not authenticated and not all(_demands_proof(each, psk=psk) for each in listeners):
-        yield warning(
-            "authentication",
-            "no authenticator is configured: everybody who can connect is let in",
-            "bind to 127.0.0.1, or demand client certificates with verify = verify_peer",
-        )
-
-
-def _demands_proof(listener: ListenerOptions, *, psk: bool) -> bool:
-    """Whether nobody comes in without having proved something in the TLS handshake."""
-    options = listener.ssl_options
-    if options is None:
-        return False
-    return not _open_names(options) or (psk and _is_psk_only(options))
-
-
-def _open_names(options: SslOptions) -> list[str]:
-    """The server names under which clients without a certificate come in; empty: any other."""
-    names = [] if options.requires_peer_cert else [""]
-    for host, named in options.sni.items():
-        verify = named.verify or options.verify
-        demand = named.fail_if_no_peer_cert
-        if demand is None and verify == options.verify:
-            demand = options.fail_if_no_peer_cert
-        if not (verify == "verify_peer" if demand is None else demand):
-            names.append(host)
-    return names
-
-
-def _older_suites(options: SslOptions) -> list[str]:
-    return [name for name in options.ciphers if "_WITH_" in name or name[:4] != "TLS_"]
-
-
-def _is_psk_only(options: SslOptions) -> bool:
-    older = _older_suites(options)
-    return bool(older) and all(map(is_psk_suite, older))
-
-
-def _can_prove_psk(listener: ListenerOptions, configuration: Configuration) -> bool:
-    """Whether a client of the listener can prove a pre-shared key."""
-    options = listener.ssl_options
-    psk = configuration.psk_authentication
-    if options is None or not psk.enable:
-        return False
-    return any(map(is_psk_suite, options.ciphers)) or (psk.tls13 and "tlsv1.3" in options.versions)
-
-
 def _demands_identity(listener: ListenerOptions, configuration: Configuration) -> bool:
     """Whether clients without a key cannot come as far as their username, or have another."""
     own = listener.peer_cert_as_username
     source = configuration.mqtt.peer_cert_as_username if own is None else own
     options = listener.ssl_options
-    return source != "disabled" or (options is not None and _is_psk_only(options))
+    return source != "disabled" or (options is not None and is_psk_only(options))
 
 
 def _psk(configuration: Configuration) -> Iterator[Finding]:
     listeners = list(configuration.listeners.enabled())
     psk = configuration.psk_authentication
-    if psk.enable and not any(_can_prove_psk(each, configuration) for each in listeners):
+    if psk.enable and not any(can_prove_psk(each, configuration) for each in listeners):
         yield warning(
             "psk_authentication.enable",
             "no listener lists PSK suites: no client can prove a key",
@@ -112,7 +58,7 @@ def _psk(configuration: Configuration) -> Iterator[Finding]:
     for listener in listeners:
         own = listener.psk_identity_as_username
         wanted = configuration.mqtt.psk_identity_as_username if own is None else own
-        if wanted and not _can_prove_psk(listener, configuration):
+        if wanted and not can_prove_psk(listener, configuration):
             name = "psk_identity_as_username"
             yield warning(
                 f"mqtt.{name}" if own is None else f"{listener.path}.{name}",
@@ -221,7 +167,7 @@ def _ssl_options(options: SslOptions, path: str) -> Iterator[Finding]:
             "clients that send no certificate are let in unchecked",
             "remove it, or set it to true",
         )
-    names = _open_names(options)
+    names = open_names(options)
     if 0 < len(names) <= len(options.sni):
         name = names[0] or "no name, or one that is not listed"
         yield warning(

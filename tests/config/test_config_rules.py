@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from mqttd.config.errors import Finding
-from mqttd.config.lint import is_psk_suite
 from mqttd.config.load import Loaded
+from mqttd.config.proofs import is_psk_suite
 
 Load = Callable[..., Loaded]
 Errors = Callable[..., dict[str, Finding]]
