@@ -2,7 +2,8 @@
 
 The HTTP server, the generator of CONNECTs and the broker are processes of their own. A client that
 is connected all the time sends itself a message every few milliseconds and measures how long it
-takes. First that client is alone, then CONNECTs come at a rate (--rate), then as many as go.
+takes. Without authentication CONNECTs come at a rate (--rate); with it that client is first alone,
+then CONNECTs come at the rate, then as many as go.
 """
 
 from __future__ import annotations
@@ -127,8 +128,8 @@ def backend() -> Iterator[int]:
         process.stdout.close()
 
 
-def measure(peer: peers.Peer, options: argparse.Namespace, rate: float) -> float:
-    """One run with CONNECTs; how many a second were let in."""
+def measure(peer: peers.Peer, options: argparse.Namespace, rate: float, how: str = "") -> None:
+    """One run with CONNECTs; ``how`` says which."""
     sock = load.open_client(peer.tcp_port, "prober", None)
     load.subscribe(sock, "bench/own")
     command = [sys.executable, __file__, "--generate", str(peer.tcp_port)]
@@ -141,14 +142,13 @@ def measure(peer: peers.Peer, options: argparse.Namespace, rate: float) -> float
     used = load.cpu_seconds(peer.pid) - cpu
     done, refused, elapsed = map(float, output.split())
     sock.close()
-    name = f"{rate:g} CONNECTs a second" if rate > 0 else "as many CONNECTs as go"
+    name = (f"{rate:g} CONNECTs a second" if rate > 0 else "as many CONNECTs as go") + how
     print(
         f"{name}: {done / elapsed:.0f}/s let in, {refused:.0f} refused,"
         f" {used * 1e6 / max(1, done + refused):.0f} us broker CPU each"
         f" ({used / elapsed:.0%} of a core)"
     )
     show(name, found)
-    return done / elapsed
 
 
 def main() -> None:
@@ -169,6 +169,8 @@ def main() -> None:
     if options.generate:
         generate(options.generate, options.seconds, options.rate, options.at_once, options.users)
         return
+    with peers.workplace() as folder, peers.mqttd(folder) as peer:
+        measure(peer, options, options.rate, ", nobody is asked")
     with peers.workplace() as folder, backend() as port:
         section = (
             f'authentication {{ backend = "http", url = "http://127.0.0.1:{port}/auth"'
