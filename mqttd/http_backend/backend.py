@@ -186,10 +186,11 @@ class HTTPBackend(Generic[Answer]):
         finally:
             if not known:  # given up: the client left, or we stop
                 server.breaker.undecided(self._reactor.seconds())
-        types = answer.headers.getRawHeaders("Content-Type", [])
+        # as bytes: what a server sends need be no UTF-8
+        types = answer.headers.getRawHeaders(b"Content-Type", [])
         if len(set(types)) > 1:
             raise BadAnswer(BAD_CONTENT, "answers with several content types")
-        kind = types[0] if types else None
+        kind = types[0].decode("latin-1") if types else None
         return self._read(answer.status, kind, answer.body, self._now())
 
     async def _fetch(self, server: _Server, question: Question) -> HTTPAnswer:

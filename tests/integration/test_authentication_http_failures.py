@@ -154,6 +154,8 @@ ROWS = [
     Row("result", answer(b'{"result": "maybe"}'), "a result that is none"),
     Row("twice", answer(b'{"result": "deny", "result": "allow"}'), "no JSON"),
     Row("html", answer(b"<html>", kind="text/html"), "content of the type text/html"),
+    Row("oddtype", ALLOW.replace(b"application/json", b"\xff\xfe"), "of the type another"),
+    Row("twotypes", answer(more="Content-Type: text/html\r\n"), "several content types"),
     Row("untyped", answer(kind=None), "without a content type"),
     Row("packed", answer(more="Content-Encoding: gzip\r\n"), "packs its answer"),
     Row("ssh", b"SSH-2.0-OpenSSH_9.2\r\n", "is no HTTP", greets=True),
