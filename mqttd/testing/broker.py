@@ -26,6 +26,7 @@ from mqttd.interfaces import IAuthenticator, IAuthorizer, IEventSink
 from mqttd.net.event_hub import EventHub, SinkLink
 from mqttd.net.events import LoggedEvents
 from mqttd.net.reported_events import ReportedEvents, ReportedMessages
+from mqttd.packets.reason_codes import ReasonCode
 from mqttd.plugins import methods_of
 from mqttd.testing.client import MemoryClient
 from mqttd.testing.requests import SOMEBODY
@@ -172,6 +173,10 @@ class MemoryBroker:
         """Let the broker look at every deadline."""
         while self.core.sweep(self.now):
             pass
+        for client in list(self.clients):
+            end = client.connection.identity.expires_at
+            if end is not None and end <= self.now:  # as the listeners do
+                client.connection.close(ReasonCode.NOT_AUTHORIZED, "authentication expired")
         self.turn()
 
     def turn(self) -> None:

@@ -18,6 +18,7 @@ from mqttd.events import Event
 from mqttd.identity import AccessRequest, AccessRule, ConnectRequest, Identity, Refused
 from mqttd.interfaces import IAuthenticator, IAuthorizer, IEventSink
 from mqttd.packets.connack import Connack
+from mqttd.packets.disconnect import Disconnect
 from mqttd.packets.publish import Publish
 from mqttd.testing import (
     AdmitAll,
@@ -129,6 +130,11 @@ def test_time_passes_for_plugins_too() -> None:
     assert client.take() == []
     broker.advance(1)
     assert client.take_one(Connack).reason_code == 0
+    broker.advance(8)
+    assert not client.closed
+    broker.advance(2)
+    assert client.take_one(Disconnect).reason_code == 0x87
+    assert client.closed
 
 
 def test_an_answer_that_never_comes() -> None:
