@@ -65,6 +65,11 @@ def status_text(status: Row) -> str:
         f"messages       {counters['publish_received']} received, "
         f"{counters['publish_sent']} sent, {counters['publish_dropped']} dropped",
     ]
+    if status.get("banned"):
+        lines.append(f"banned         {status['banned']}")
+    if status.get("refused_clients"):
+        words = (f"{plain(kind)} {count}" for kind, count in status["refused_clients"].items())
+        lines.append(f"refused        {', '.join(words)}")
     if status["refusals"]:
         rows = ([each["listener"], each["cause"], each["count"]] for each in status["refusals"])
         lines += ["", "Refused connections:", table(("listener", "cause", "count"), rows)]

@@ -13,6 +13,11 @@ class BannedControl:
     def __init__(self, abuse: Abuse) -> None:
         self._abuse = abuse
 
+    def figures(self) -> Row:
+        """How many are banned, and how many clients were refused at CONNECT, by kind."""
+        guard = self._abuse.guard
+        return {"banned": len(guard.bans), "refused_clients": dict(sorted(guard.refused.items()))}
+
     def list(self, page: int, limit: int) -> Page:
         """Page ``page``, from 1, of ``limit`` entries, oldest first."""
         bans = self._abuse.rows()

@@ -87,6 +87,7 @@ class RunningControl:
             },
             "counters": {name: getattr(counters, name) for name in Counters.__slots__},
             "refusals": self._refusals(),
+            **self.banned.figures(),
         }
 
     def _refusals(self) -> list[Row]:

@@ -26,6 +26,7 @@ listeners.ssl.default {
   }
 }
 """
+CONNECT = b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x00\x00\x02it"
 SECRET = "quite-a-good-one"
 GUESS = "not-the-right-one"
 
@@ -216,6 +217,10 @@ def test_bans_kick_and_are_listed_and_end(
     assert publish(run, broker, "-i", "pump", "-V", "5").status == 0x8A
     broker.wait_for("Client pump [")
 
+    status, text = ctl(broker, "status")
+    assert "banned         1\n" in text
+    assert "refused        banned 1" in text
+
     for kind, who in (("username", "bob"), ("peerhost_net", "192.0.2.0/24")):
         assert ctl(broker, "banned", "add", kind, who)[0] == 0
     status, text = ctl(broker, "banned", "list", "--json")
@@ -229,6 +234,25 @@ def test_bans_kick_and_are_listed_and_end(
     assert ctl(broker, "banned", "remove", "peerhost_net", "192.0.2.0/24") == (1, "Not Found.\n")
     assert ctl(broker, "banned", "clear") == (0, "Nobody is banned any more.\n")
     assert publish(run, broker, "-i", "pump").status == 0
+
+
+def test_a_ban_of_a_network_ends_what_comes_from_there(
+    start_broker: Callable[..., Any], ctl: Callable[..., tuple[int, str]], dial: Any
+) -> None:
+    broker = start_broker(TCP)
+    port = broker.ports["tcp:default"]
+    there, silent, here = (
+        dial(port, source="127.0.0.9"),
+        dial(port, source="127.0.0.9"),
+        dial(port),
+    )
+    assert there.ask() == b"\x20\x02\x00\x00"
+    assert here.ask(CONNECT.replace(b"it", b"ti")) == b"\x20\x02\x00\x00"
+    assert ctl(broker, "banned", "add", "peerhost_net", "127.0.0.8/30")[0] == 0
+    assert there.read(1) == b""
+    assert silent.read(1) == b""
+    assert dial(port, source="127.0.0.10").ask() == b""
+    assert here.ask(b"\xc0\x00", 2) == b"\xd0\x00"
 
 
 @pytest.mark.parametrize(
