@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from zope.interface import implementer
 
 from mqttd.identity import AccessRule, ConnectRequest, Identity
+from mqttd.interfaces import IAuthenticator, IAuthorizer
 from mqttd.packets.publish import Publish
 from mqttd.testing import MemoryBroker
 
 RULES = (AccessRule(True, "publish", ("a/${client_attrs.site}/#",)),)
 
 
+@implementer(IAuthenticator)
 class Answers:
     """An authenticator with one answer for everybody."""
 
@@ -68,14 +71,16 @@ def test_the_given_client_identifier_is_the_session(identity: Identity) -> None:
 
 
 def test_attributes_fill_in_rules() -> None:
+    @implementer(IAuthenticator)
     class ByName:
         def authenticate(self, request: ConnectRequest) -> Identity:
             site = {} if request.username is None else {"site": request.username}
             return Identity(attributes=site, rules=RULES)
 
+    @implementer(IAuthorizer)
     class Nothing:
         def authorize(self, request: Any) -> bool:
-            return request.action == "subscribe"
+            return bool(request.action == "subscribe")
 
     broker = MemoryBroker(authenticators=[ByName()], authorizers=[Nothing()])
     watcher = broker.connected("watcher")

@@ -8,12 +8,14 @@ from typing import Any
 
 import attrs
 import pytest
+from zope.interface import implementer
 
 from mqttd.auth.admission import ListenerAdmission
 from mqttd.auth.certificate import CertificateAuthenticator
 from mqttd.auth.psk import PskAuthenticator
 from mqttd.config.schema.authentication import CertificateOptions, PskAuthenticatorOptions
 from mqttd.identity import ConnectRequest, Identity, PeerCertificate, Refused
+from mqttd.interfaces import IAuthenticator
 from mqttd.packets.connack import Connack
 from mqttd.testing import MemoryBroker, connect_request, peer_certificate, peer_info
 
@@ -122,6 +124,7 @@ def test_who_proved_nothing_is_left_to_the_next(ask: Ask, certificate: PeerCerti
     assert isinstance(refused, Refused)
 
 
+@implementer(IAuthenticator)
 class Recording:
     """Lets everybody in, and remembers what it was asked."""
 
@@ -176,6 +179,7 @@ def test_proven_names_are_what_authenticators_see(
 def test_the_client_identifier_is_the_proven_user_name() -> None:
     """Else one could take over the session of another by naming him before the proof."""
 
+    @implementer(IAuthenticator)
     class Renames:
         def authenticate(self, request: ConnectRequest) -> Identity:
             return Identity(username="proven")
@@ -195,6 +199,7 @@ def test_a_listener_that_is_not_known_lets_nobody_in() -> None:
 
 
 def test_the_answer_reaches_the_client_in_its_version() -> None:
+    @implementer(IAuthenticator)
     class Refuses:
         def authenticate(self, request: ConnectRequest) -> None:
             raise Refused(0x8A, "banned here")
