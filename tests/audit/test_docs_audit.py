@@ -1,21 +1,15 @@
-"""The pages on audit and event sinks: every event is named, and the example works."""
+"""The page on audit: every event is named, and its sections are read."""
 
 from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
-
-import pytest
 
 from mqttd.config.load import load_text
-from mqttd.events import EVENTS, ClientConnected, ClientDisconnected
-from mqttd.interfaces import IEventSink, PluginContext
+from mqttd.events import EVENTS
 
 DOCS = Path(__file__).parents[2] / "docs"
 AUDIT = (DOCS / "operate" / "audit.rst").read_text("utf-8")
-SINK = (DOCS / "plugins" / "event_sink.rst").read_text("utf-8")
 
 
 def block(page: str, language: str, number: int = 0) -> str:
@@ -35,19 +29,3 @@ def test_the_sections_are_read_as_they_stand() -> None:
     (sink,) = configuration.event_sinks
     assert sink.name == "acme_bridge"
     assert "message_published" in sink.events
-
-
-def test_the_example_counts(tmp_path: Path) -> None:
-    module: dict[str, Any] = {}
-    exec(block(SINK, "python"), module)
-    context = PluginContext(SimpleNamespace(), tmp_path, tmp_path)
-    with pytest.raises(ValueError, match="file is not set"):
-        module["make"]({}, context)
-    census = module["make"]({"file": "census.txt"}, context)
-    assert IEventSink.providedBy(census)
-    who = {"time": 0.0, "listener": "ssl:default", "peer": ("192.0.2.1", 1), "client_id": "c"}
-    census.handle(ClientConnected(**who, level=5, clean_start=True))
-    census.handle(ClientConnected(**who, level=5, clean_start=True))
-    census.handle(ClientDisconnected(**who, reason="gone"))
-    census.stop()
-    assert (tmp_path / "census.txt").read_text() == "ssl:default 1\n"

@@ -63,7 +63,8 @@ def test_help_plugins_lists_what_is_installed(
     assert ended.value.code == 0
     lines = capsys.readouterr().out.splitlines()
     assert "Stores of pre-shared keys (psk_authentication.store):" in lines
-    assert [line.split()[0] for line in lines if line.startswith("  ")] == ["file", "crl", "ocsp"]
+    names = {line.split()[0] for line in lines if line.startswith("  ")}
+    assert names >= {"password_based:http", "jwt", "scram:built_in_database", "mosquitto", "crl"}
 
 
 def test_an_unusable_configuration_ends_with_every_error(
