@@ -160,6 +160,28 @@ class MessageDropped(Event):
 
 
 @attrs.frozen(kw_only=True)
+class BanAdded(Event):
+    """Somebody may not come in. ``kind`` and ``who`` as in the list of bans, ``until`` in seconds
+    since the epoch or None for good."""
+
+    name = "ban_added"
+    kind: str
+    who: str
+    by: str
+    reason: str
+    until: float | None
+
+
+@attrs.frozen(kw_only=True)
+class BanRemoved(Event):
+    """A ban was taken away before its time; without ``who`` all were."""
+
+    name = "ban_removed"
+    kind: str | None = None
+    who: str | None = None
+
+
+@attrs.frozen(kw_only=True)
 class ConfigurationReloaded(Event):
     """The configuration and its files were read again. ``refused``: nothing was changed."""
 
@@ -207,6 +229,8 @@ _ALL = (
     PermissionsWithdrawn,
     Subscribed,
     Unsubscribed,
+    BanAdded,
+    BanRemoved,
     ConfigurationReloaded,
     OperatorAsked,
     MessagePublished,

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from typing_extensions import override
 
 from mqttd.abuse.admission import GuardedAdmission, GuardedMethods
+from mqttd.audit.door import RecordedAdmission, RecordedMethods
 from mqttd.auth.admission import ListenerAdmission
 from mqttd.authz.authorization import ClientAuthorization
 from mqttd.broker.broker import Broker
@@ -82,16 +83,16 @@ class BrokerService(Service):
         configuration = loaded.configuration
         self.engine = MemoryEngine(engine_options(configuration))
         admission = ListenerAdmission()
-        self.abuse = Abuse(loaded, self._clock, in_thread=self._in_thread)
         self.reporting = Reporting(loaded, self._clock, in_thread=self._in_thread)
-        hub = self.reporting.hub
+        hub, failing = self.reporting.hub, self.reporting.failing
+        self.abuse = Abuse(loaded, self._clock, in_thread=self._in_thread, told=hub.emit)
         guard, refusals = self.abuse.guard, Refusals(self._clock, hub)
         self.broker = Broker(
             self.engine,
             limits_of(configuration),
-            GuardedAdmission(admission, guard),
+            RecordedAdmission(GuardedAdmission(admission, guard), failing),
             events=ReportedEvents(GuardedEvents(guard, refusals), hub),
-            enhanced=GuardedMethods(admission.methods, guard),
+            enhanced=RecordedMethods(GuardedMethods(admission.methods, guard), failing),
         )
         authorization = ClientAuthorization(self._clock)
         authorization.attach(self.broker)

@@ -113,9 +113,15 @@ class AuditLog:
         self._writing = False
         self._retry: Any = None
         self._told = float("-inf")
+        self._failing = False
         self._closing: Deferred[None] | None = None
         self.head = Head()
         """The end of what was written."""
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last write failed."""
+        return self._failing
 
     def open(self, now: str) -> None:
         """Go on where the file ends; ``now`` is the time of the first record.
@@ -178,7 +184,8 @@ class AuditLog:
         self.head = head
         for _number in range(count):
             self._waiting.popleft()
-        if self._told != float("-inf"):
+        if self._failing:
+            self._failing = False
             self._told = float("-inf")
             self._log.info("the audit log is written again", event="audit_recovered")
         if self._waiting:
@@ -189,6 +196,7 @@ class AuditLog:
     def _failed(self, failure: Any) -> None:
         """Nothing of the batch stands in the file: it is tried again, the chain as it was."""
         self._writing = False
+        self._failing = True
         now = self._clock.seconds()
         if now >= self._told + _QUIET:
             self._told = now

@@ -12,12 +12,14 @@ from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from mqttd.events import Event
+from mqttd.events import Event, MessageDelivered, MessagePublished
 from mqttd.interfaces import IEventSink
 from mqttd.log.failures import what_failed
 
 MOST_WAITING: Final = 10_000
 """Events that wait for one sink; more are dropped and counted."""
+MOST_BYTES: Final = 64 << 20
+"""Bytes of payloads that wait for one sink; it is told of no further message until some went."""
 TIME_LIMIT: Final = 10.0
 """Seconds a sink has for one event."""
 _SLICE: Final = 200
@@ -106,6 +108,7 @@ class SinkQueue:
     def __init__(self, link: SinkLink, clock: IReactorTime) -> None:
         self.link = link
         self.dropped = 0
+        self._bytes = 0
         self._clock = clock
         self._events: deque[Event] = deque()
         self._call: IDelayedCall | None = None
@@ -115,11 +118,13 @@ class SinkQueue:
 
     def put(self, event: Event) -> None:
         """One more event; dropped when too many wait."""
-        if len(self._events) >= MOST_WAITING:
+        size = _size(event)
+        if len(self._events) >= MOST_WAITING or (size and self._bytes + size > MOST_BYTES):
             self.dropped += 1
             self._tell("is too slow", f"{self.dropped} events were dropped by now")
             return
         self._events.append(event)
+        self._bytes += size
         self._soon()
 
     def empty(self) -> Deferred[None]:
@@ -132,6 +137,7 @@ class SinkQueue:
     def end(self) -> None:
         """Hand over nothing more."""
         self._events.clear()
+        self._bytes = 0
         if self._call is not None:
             self._call.cancel()
             self._call = None
@@ -145,7 +151,11 @@ class SinkQueue:
         self._call = None
         until = self._clock.seconds() + _BUDGET
         for _ in range(_SLICE):
-            if not self._events or not self._hand_over(self._events.popleft()):
+            if not self._events:
+                break
+            event = self._events.popleft()
+            self._bytes -= _size(event)
+            if not self._hand_over(event):
                 break
             if self._clock.seconds() >= until:
                 break
@@ -206,6 +216,10 @@ class SinkQueue:
             for each in idle:
                 if not each.called:
                     each.callback(None)
+
+
+def _size(event: Event) -> int:
+    return len(event.payload) if isinstance(event, MessagePublished | MessageDelivered) else 0
 
 
 async def _awaited(answer: Any) -> Any:

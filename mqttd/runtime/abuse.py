@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from mqttd.broker.broker import Broker
 from mqttd.broker.connection import Connection
 from mqttd.config.load import Loaded
 from mqttd.config.schema import Configuration
+from mqttd.events import BanAdded, BanRemoved, Event
 from mqttd.log.text import clip, escape
 from mqttd.net.connection import NetworkConnection
 from mqttd.net.factory import ListenerFactory
@@ -49,11 +51,13 @@ class Abuse:
         *,
         in_thread: Callable[..., Any] = maybeDeferred,
         wall: Callable[[], float] = time.time,
+        told: Callable[[Event], object] = lambda _event: None,
     ) -> None:
         configuration = loaded.configuration
         self._clock = clock
         self._wall = wall
         self._in_thread = in_thread
+        self._told = told
         self._path: Path = loaded.base_dir / configuration.data_dir / NAME
         bans = BanList(configuration.abuse.max_banned)
         now = wall()
@@ -124,6 +128,7 @@ class Abuse:
                 kind=kind,
                 who=clip(escape(who)),
             )
+            self._told(BanRemoved(time=self._wall(), kind=kind, who=who))
             self._save_soon()
         return found
 
@@ -131,6 +136,7 @@ class Abuse:
         """Take all out; returns how many there were."""
         count = self.guard.bans.clear()
         self._log.info("{count} bans were removed", event="bans_cleared", count=count)
+        self._told(BanRemoved(time=self._wall()))
         self._save_soon()
         return count
 
@@ -150,6 +156,16 @@ class Abuse:
             until=row["until"],
             reason=clip(escape(ban.reason)) or "no reason is given",
             count=len(found),
+        )
+        self._told(
+            BanAdded(
+                time=self._wall(),
+                kind=ban.kind,
+                who=ban.who,
+                by=ban.by,
+                reason=ban.reason,
+                until=None if ban.until == math.inf else ban.until,
+            )
         )
         self._save_soon()
         # Later: what led to it may still be at work on one of these connections.

@@ -44,6 +44,7 @@ class Reporting:
         self.hub = EventHub(clock)
         options = loaded.configuration.audit
         self.audit: AuditLog | None = None
+        self._refuses = options.on_failure == "refuse"
         if options.enable:
             file = resolve(options.file, loaded.base_dir)
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -70,6 +71,10 @@ class Reporting:
             engine.lost = messages.dropped if wanted else None
 
         self.hub.on_change(changed)
+
+    def failing(self) -> bool:
+        """Whether nobody may come in, since it could not be recorded."""
+        return self._refuses and self.audit is not None and self.audit.failing
 
     def open(self) -> None:
         """Go on with the audit log. Raises Unusable and OSError."""

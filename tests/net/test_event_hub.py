@@ -137,7 +137,8 @@ def test_a_sink_that_fails_is_named_and_goes_on(
         clock.advance(0)
     assert len(sink.seen) == 50
     (line,) = logs
-    assert (line["name"], line["more"]) == ("theirs", "ValueError")
+    assert line["name"] == "theirs"
+    assert line["more"].startswith("ValueError")
     assert "s3cret" not in str(line)
 
 

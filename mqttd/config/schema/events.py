@@ -87,6 +87,12 @@ class AuditOptions:
         shown_default="infinity",
     )
     rotation_count: int = option(integer(1), 10, "How many old files are kept.")
+    on_failure: str = option(
+        choice("refuse", "continue"),
+        "refuse",
+        """While the log cannot be written: ``refuse`` lets no further client in (``0x88``; who is
+        in stays), ``continue`` does, and records that do not fit into memory are lost.""",
+    )
     sync: bool = option(
         BOOLEAN, False, "Each write is on the disk before the next; a crash then loses nothing."
     )
