@@ -44,7 +44,7 @@ $(INSTALLED): setup.cfg pyproject.toml | $(BIN)/python
 	@touch $@
 
 # Twisted keeps a list of its plugins beside them; who installs refreshes it.
-$(PLUGINS): $(INSTALLED) twisted/plugins/mqttd_plugin.py
+$(PLUGINS): $(INSTALLED) $(wildcard twisted/plugins/*.py)
 	@rm -f twisted/plugins/dropin.cache
 	@$(BIN)/python -c 'from twisted.plugin import IPlugin, getPlugins; list(getPlugins(IPlugin))'
 	@touch $@

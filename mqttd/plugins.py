@@ -172,7 +172,8 @@ def describe() -> str:
     for kind in KINDS:
         lines.append(f"{kind.title} ({kind.option}):")
         plugins = installed(kind.interface)
-        lines += [f"  {each.name:<12} {_description(each)}" for each in plugins]
+        width = max((len(each.name) for each in plugins), default=0)
+        lines += [f"  {each.name:<{max(12, width)}} {_description(each)}" for each in plugins]
         if not plugins:
             lines.append("  none is installed")
     return "\n".join(lines)

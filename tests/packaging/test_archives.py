@@ -38,6 +38,7 @@ def test_the_wheel_holds_the_package_and_its_metadata_only(in_wheel: set[str]) -
     assert tops == {"mqttd", "twisted", f"mqttd_broker-{_version.__version__}.dist-info"}
     assert "mqttd/py.typed" in in_wheel
     assert "mqttd/tls/ffdhe2048.pem" in in_wheel
+    assert "mqttd/cli/templates/authenticator.py.txt" in in_wheel
 
 
 def test_every_module_is_in_the_wheel(in_wheel: set[str], source_tree: Path) -> None:

@@ -6,9 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from mqttd.config.load import load_text
 
 BIN = Path(sys.executable).parent
 EXAMPLES = Path(__file__).parents[2] / "examples" / "plugins"
@@ -59,3 +62,27 @@ def test_types(copies: dict[str, Path], tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "page",
+    sorted((EXAMPLES.parents[1] / "docs" / "plugins").glob("*.rst")),
+    ids=lambda page: page.name,
+)
+def test_configurations_of_the_pages(page: Path, tmp_path: Path) -> None:
+    for block in blocks(page.read_text()):
+        part_of_listener = block.startswith("ssl_options")
+        text = f"listeners.ssl.a {{ bind = 0, {block} }}" if part_of_listener else block
+        load_text(text, base_dir=tmp_path)  # raises what mqttd check would say
+
+
+def blocks(text: str) -> Iterator[str]:
+    """What stands in ``code-block:: text``, without its options."""
+    for part in text.split(".. code-block:: text\n")[1:]:
+        lines = []
+        for line in part.splitlines():
+            if line and not line.startswith("   "):
+                break
+            if not line.strip().startswith(":caption:"):
+                lines.append(line.strip())
+        yield "\n".join(lines).strip()

@@ -19,6 +19,7 @@ from mqttd.interfaces import (
     RevocationStatus,
 )
 from mqttd.plugins import (
+    KINDS,
     PSKStorePlugin,
     RevocationCheckerPlugin,
     UnknownPlugin,
@@ -119,7 +120,8 @@ def test_a_strangers_plugins(stranger: Path, context: PluginContext) -> None:
 def test_what_is_installed(stranger: Path) -> None:
     lines = describe().splitlines()
     assert "Stores of pre-shared keys (psk_authentication.store):" in lines
-    assert "Authorizers (authorization.sources):" in lines
+    for kind in KINDS:
+        assert f"{kind.title} ({kind.option}):" in lines
     assert "  stranger     Keys of a stranger." in lines
     assert "  mood         By mood." in lines
     names = [plugin.name for plugin in installed(IPSKStorePlugin)]
