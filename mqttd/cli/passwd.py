@@ -42,13 +42,17 @@ def add_command(commands: Any) -> None:
         "not exist. The password is asked for; it is kept as an Argon2id hash, with --scram as a "
         "SCRAM credential.",
     )
-    _add_names(new)
+    new.add_argument("file", metavar="FILE", type=Path)
+    new.add_argument("user", metavar="USER", nargs="?", help="the user's name")
     source = new.add_mutually_exclusive_group()
     source.add_argument(
         "--stdin", action="store_true", help="read the password from the first line of stdin"
     )
     source.add_argument(
         "--generate", action="store_true", help="make a password of 144 random bits and print it"
+    )
+    source.add_argument(
+        "--batch", action="store_true", help="read a line NAME:PASSWORD for each user from stdin"
     )
     new.add_argument(
         "--scram",
@@ -57,8 +61,9 @@ def add_command(commands: Any) -> None:
     )
     new.set_defaults(run=_run, delete=False)
     delete = actions.add_parser("delete", help="delete a user", description="Delete USER.")
-    _add_names(delete)
-    delete.set_defaults(run=_run, delete=True, scram=None)
+    delete.add_argument("file", metavar="FILE", type=Path)
+    delete.add_argument("user", metavar="USER", help="the user's name")
+    delete.set_defaults(run=_run, delete=True, scram=None, batch=False)
     check = actions.add_parser(
         "check",
         help="look at a file of users",
@@ -69,11 +74,6 @@ def add_command(commands: Any) -> None:
     check.add_argument("file", metavar="FILE", type=Path)
     check.add_argument("--json", action="store_true", help="print JSON")
     check.set_defaults(run=_check)
-
-
-def _add_names(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", type=Path)
-    parser.add_argument("user", metavar="USER", help="the user's name")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -88,30 +88,76 @@ def _run(options: argparse.Namespace) -> int:
 
 def _change(options: argparse.Namespace) -> int:
     file: Path = options.file
-    name: str = options.user
+    if (options.user is None) != options.batch:
+        raise _Problem("give either USER or --batch")
+    users: dict[str, str] = {}
+    if options.delete:
+        users[_name(options.user, options.scram)] = ""
+    else:
+        _sound(file, _bytes_of(file), options.scram)  # before the user types a password
+        users = _batch(options) if options.batch else _one(options)
+    with changing(file) as write:
+        data = _bytes_of(file)
+        if options.delete:
+            data = _without(file, data, *users)
+        else:
+            _sound(file, data, options.scram)
+            for name, secret in users.items():
+                data = with_user(data, name, secret)
+        write(data)
+    done = "deleted" if options.delete else "set"
+    print(f"{file}: {_named(users)} {done}", file=sys.stderr)
+    return 0
+
+
+def _without(file: Path, data: bytes, name: str) -> bytes:
+    after = without_user(data, name)
+    if after is None:
+        raise _Problem(f"{file} has no user {name}")
+    return after
+
+
+def _named(users: dict[str, str]) -> str:
+    return next(iter(users)) if len(users) == 1 else f"{len(users)} users"
+
+
+def _name(name: str, scram: str | None) -> str:
+    """The name as it is looked up."""
     try:
         check_name(name)
-        if options.scram:
-            name = saslprep(name)  # as clients' names are looked up
+        if scram:
+            name = saslprep(name)
             check_name(name)
     except ValueError as problem:
         raise _Problem(problem) from None
-    secret = ""
-    if not options.delete:
-        _sound(file, _bytes_of(file), options.scram)  # before the user types a password
-        secret = _secret(options)
-    with changing(file) as write:
-        before = _bytes_of(file)
-        if options.delete:
-            after = without_user(before, name)
-            if after is None:
-                raise _Problem(f"{file} has no user {name}")
-        else:
-            _sound(file, before, options.scram)
-            after = with_user(before, name, secret)
-        write(after)
-    print(f"{file}: {name} {'deleted' if options.delete else 'set'}", file=sys.stderr)
-    return 0
+    return name
+
+
+def _one(options: argparse.Namespace) -> dict[str, str]:
+    name = _name(options.user, options.scram)
+    return {name: _secret(_password(options), options)}
+
+
+def _batch(options: argparse.Namespace) -> dict[str, str]:
+    """Everybody on standard input: all of them, or nobody."""
+    users: dict[str, str] = {}
+    for number, line in enumerate(sys.stdin, 1):
+        text = line.rstrip("\n").removesuffix("\r")
+        if not text:
+            continue
+        name, mark, password = text.partition(":")
+        try:
+            if not mark:
+                raise _Problem("is not NAME:PASSWORD")
+            name = _name(name, options.scram)
+            if name in users:
+                raise _Problem("names a user a second time")
+            users[name] = _secret(password, options)
+        except _Problem as problem:
+            raise _Problem(f"stdin line {number}: {problem}") from None
+    if not users:
+        raise _Problem("stdin names nobody")
+    return users
 
 
 def _bytes_of(file: Path) -> bytes:
@@ -135,16 +181,19 @@ def _sound(file: Path, data: bytes, scram: str | None) -> None:
         raise _Problem(f"{file} holds {held}: give another file, or --scram as they were made")
 
 
-def _secret(options: argparse.Namespace) -> str:
-    """What is written behind the name."""
+def _password(options: argparse.Namespace) -> str:
     if options.generate:
-        password = secrets.token_urlsafe(_GENERATED_BYTES)
-    elif options.stdin:
-        password = sys.stdin.readline().rstrip("\n").removesuffix("\r")
-    else:
-        password = getpass.getpass("Password: ")
-        if getpass.getpass("Again: ") != password:
-            raise _Problem("the two passwords differ")
+        return secrets.token_urlsafe(_GENERATED_BYTES)
+    if options.stdin:
+        return sys.stdin.readline().rstrip("\n").removesuffix("\r")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Again: ") != password:
+        raise _Problem("the two passwords differ")
+    return password
+
+
+def _secret(password: str, options: argparse.Namespace) -> str:
+    """What is written behind the name."""
     if not password:
         raise _Problem("the password is empty")
     if len(password.encode("utf-8", "surrogateescape")) > LONGEST_PASSWORD:

@@ -80,7 +80,7 @@ def test_fingerprints(certificate: PeerCertificate, colons: str) -> None:
 def test_names_that_are_absent_fit_nothing() -> None:
     bare = attrs.evolve(peer_certificate("x"), common_name="")
     for name in ("common_names", "dns_names", "uris", "emails"):
-        options = CertificateOptions(**{name: ["*"]})  # type: ignore[arg-type]
+        options = CertificateOptions(**{name: ["*"]})
         with pytest.raises(Refused):
             CertificateAuthenticator(options).authenticate(connect_request(certificate=bare))
 

@@ -96,6 +96,45 @@ def test_the_password_is_asked_for_twice(file: Path, monkeypatch: pytest.MonkeyP
     assert verify(b"one", users(file)["bob"])
 
 
+def test_many_at_once(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert passwd("set", str(file), "--batch", said="bob:of:bob\r\n\nann:new\neve:x") == 0
+    assert capsys.readouterr().err == f"{file}: 3 users set\n"
+    kept = users(file)
+    assert list(kept) == ["ann", "bob", "eve"]
+    assert verify(b"of:bob", kept["bob"])
+    assert verify(b"new", kept["ann"])
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ("bob:x\neve", "stdin line 2: is not NAME:PASSWORD"),
+        ("bob:x\nbob:y", "stdin line 2: names a user a second time"),
+        ("bob:x\neve:", "stdin line 2: the password is empty"),
+        ("bob:x\n#a:s3cret", "stdin line 2: the name holds a colon, or begins with #"),
+        ("\n", "stdin names nobody"),
+    ],
+)
+def test_all_of_a_batch_or_nobody(
+    file: Path, said: str, problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = file.read_bytes()
+    assert passwd("set", str(file), "--batch", said=said) == 1
+    told = capsys.readouterr().err
+    assert problem in told
+    assert "s3cret" not in told
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("words", [("set",), ("set", "bob", "--batch")])
+def test_one_user_or_many(
+    file: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert passwd(words[0], str(file), *words[1:], said="") == 1
+    assert "give either USER or --batch" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
 def test_scram(tmp_path: Path, algorithm: str) -> None:
     file = tmp_path / "scram"
