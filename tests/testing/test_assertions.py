@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock, deferLater
@@ -326,6 +327,10 @@ def test_event_sinks() -> None:
     told: list[Event] = []
     assert_event_sink(Sink(told.append))
     assert {type(event) for event in told} >= set(EVENTS.values())
+    for event in told:
+        for field in attrs.fields(type(event)):
+            value = getattr(event, field.name)
+            assert value is not None or str(field.type).endswith("| None"), (event, field.name)
     assert_event_sink(Sink(later))
     assert_event_sink(Sink(lambda event: Deferred()))
     started: Any = Sink(told.append)
