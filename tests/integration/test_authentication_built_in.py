@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -381,11 +382,12 @@ def test_a_changed_file_counts_and_a_bad_one_does_not(
     broker.wait_for("reload (files changed): users")
     assert publish("users", user="new", password="of new").status == 0
     users.write_text(f"{before}hunter2\n")
+    broker.process.send_signal(signal.SIGHUP)
     broker.wait_for("is not NAME:HASH")
     assert publish("users", user="new", password="of new").status == 0
     users.write_text(before)
-    broker.lines.clear()
-    broker.wait_for("reload (files changed): users")
+    broker.process.send_signal(signal.SIGHUP)
+    broker.wait_for("reload (SIGHUP): users")
     assert publish("users", user="new", password="of new").status == 4
     assert publish("users", user="ann", password=PASSWORDS["ann"]).status == 0
 
