@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import attrs
 
-_NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
+NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 
 
 @attrs.frozen
@@ -80,7 +80,7 @@ class ConnectRequest:
     keep_alive: int
     peer: PeerInfo
     user_properties: tuple[tuple[str, str], ...] = ()
-    attributes: Mapping[str, str] = _NO_ATTRIBUTES
+    attributes: Mapping[str, str] = NO_ATTRIBUTES
 
 
 @attrs.frozen
@@ -112,7 +112,7 @@ class Identity:
     username: str | None = None
     client_id: str | None = None
     is_superuser: bool = False
-    attributes: Mapping[str, str] = _NO_ATTRIBUTES
+    attributes: Mapping[str, str] = NO_ATTRIBUTES
     expires_at: float | None = None
     rules: tuple[AccessRule, ...] = ()
 

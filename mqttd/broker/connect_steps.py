@@ -7,8 +7,11 @@ import string
 from functools import partial
 from typing import TYPE_CHECKING
 
+import attrs
+
 from mqttd.broker.authorization import Decision, access_request, settle_permissions
 from mqttd.broker.certificate_identity import certificate_value, psk_username
+from mqttd.broker.client_attributes import client_attributes
 from mqttd.broker.handlers.disconnect import NEVER
 from mqttd.broker.handlers.publish import check_response_topic, forwarded, mounted
 from mqttd.broker.keep_alive import allowance, effective_keep_alive
@@ -165,7 +168,7 @@ def connect_request(connection: Connection) -> ConnectRequest:
     """The CONNECT as authenticators see it."""
     packet = connection.connect
     assert packet is not None
-    return ConnectRequest(
+    request = ConnectRequest(
         client_id=connection.client_id,
         username=connection.username,
         password=packet.password,
@@ -175,6 +178,18 @@ def connect_request(connection: Connection) -> ConnectRequest:
         peer=connection.peer,
         user_properties=(packet.properties or _NOTHING).user_properties,
     )
+    wanted = connection.limits.client_attrs_init
+    if not wanted:
+        return request
+    connection.attributes = client_attributes(wanted, request)
+    return attrs.evolve(request, attributes=connection.attributes)
+
+
+def with_attributes(connection: Connection, identity: Identity) -> Identity:
+    """The identity with the attributes that were known before; its own come over those."""
+    if not connection.attributes:
+        return identity
+    return attrs.evolve(identity, attributes={**connection.attributes, **identity.attributes})
 
 
 def _answered(connection: Connection, answer: Identity | Refused) -> None:
@@ -240,7 +255,7 @@ def _tell_of_will(connection: Connection, decision: Decision) -> None:
 
 
 def _settle_identity(connection: Connection, identity: Identity) -> None:
-    connection.identity = identity
+    connection.identity = identity = with_attributes(connection, identity)
     if identity.username is not None:
         if _names_session(connection) and identity.username not in ("", connection.username):
             # Not the name that was only claimed: it would be the session of somebody else.

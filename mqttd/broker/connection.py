@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 from mqttd.broker.authorization import Permissions
@@ -15,7 +15,7 @@ from mqttd.broker.session import Session
 from mqttd.broker.state import State
 from mqttd.broker.topic_aliases import InboundAliases
 from mqttd.broker.will import Will
-from mqttd.identity import Identity, PeerInfo
+from mqttd.identity import NO_ATTRIBUTES, Identity, PeerInfo
 from mqttd.packets.acks import Ack
 from mqttd.packets.auth import Auth
 from mqttd.packets.connack import Connack
@@ -73,6 +73,7 @@ class Connection:
         "aliases",
         "allowance",
         "assigned",
+        "attributes",
         "authentication_method",
         "blocked",
         "bridge",
@@ -130,6 +131,8 @@ class Connection:
         self.connect: Connect | None = None
         self.username: str | None = None
         self.identity = Identity()
+        self.attributes: Mapping[str, str] = NO_ATTRIBUTES
+        """Those of ``client_attrs_init``; the identity has them as well."""
         self.permissions: Permissions | None = None
         self.session: Session | None = None
         self.session_expiry = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mqttd.broker.authorization import settle_permissions
-from mqttd.broker.connect_steps import admitted
+from mqttd.broker.connect_steps import admitted, with_attributes
 from mqttd.broker.state import State
 from mqttd.identity import Authenticated, Refused
 from mqttd.packets.auth import Auth
@@ -74,7 +74,7 @@ def _succeeded(connection: Connection, answer: Authenticated) -> None:
         if answer.identity.username not in (None, connection.username):
             connection.fail(MqttError("another user re-authenticates", ReasonCode.NOT_AUTHORIZED))
             return
-        connection.identity = answer.identity
+        connection.identity = with_attributes(connection, answer.identity)
         settle_permissions(connection)
         if connection.broker.authorization is not None:
             connection.broker.authorization.review(connection)

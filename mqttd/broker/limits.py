@@ -6,6 +6,8 @@ import math
 
 import attrs
 
+from mqttd.broker.client_attributes import ClientAttribute
+
 
 @attrs.frozen
 class Limits:
@@ -38,3 +40,4 @@ class Limits:
     peer_cert_as_clientid: str = "disabled"
     psk_identity_as_username: bool = False
     response_information: str = ""
+    client_attrs_init: tuple[ClientAttribute, ...] = attrs.field(default=(), converter=tuple)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from mqttd.config.errors import Finding, warning
 from mqttd.config.proofs import can_prove_psk, demands_proof
@@ -17,18 +17,12 @@ def authentication_findings(configuration: Configuration) -> Iterator[Finding]:
     psk = configuration.psk_authentication.enable
     asked: list[tuple[ListenerOptions, list[Authenticator]]] = []
     told = False
+    common = _enabled(configuration.authentication)
     for listener in configuration.listeners.enabled():
-        own = listener.authentication
-        entries = [each for each in own or configuration.authentication if each.enable]
+        entries = _enabled(listener.authentication) or common
         if listener.enable_authn is not False:
             asked.append((listener, entries))
-        if entries or demands_proof(listener, psk=psk):
-            continue
-        if own:
-            path = f"{listener.path}.authentication"
-            message = "no authenticator is enabled: everybody who can connect is let in"
-            yield warning(path, message, "enable one, or remove the section")
-        elif not told:
+        if not told and not entries and not demands_proof(listener, psk=psk):
             told = True
             message = "no authenticator is configured: everybody who can connect is let in"
             yield warning("authentication", message, _CURE)
@@ -46,6 +40,10 @@ def authentication_findings(configuration: Configuration) -> Iterator[Finding]:
         "no listener that asks it accepts pre-shared keys: it lets nobody in",
         "write psk_authentication.enable = true, and PSK suites there",
     )
+
+
+def _enabled(authenticators: Iterable[Authenticator]) -> list[Authenticator]:
+    return [each for each in authenticators if each.enable]
 
 
 def _useless(

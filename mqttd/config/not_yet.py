@@ -28,8 +28,6 @@ def _mqtt(mqtt: MqttOptions) -> Iterator[Finding]:
         yield _not_yet("mqtt.exclusive_subscription", "exclusive_subscription")
     if mqtt.upgrade_qos:
         yield _not_yet("mqtt.upgrade_qos", "upgrade_qos")
-    if mqtt.client_attrs_init:
-        yield _not_yet("mqtt.client_attrs_init", "client_attrs_init")
     if mqtt.mqueue_priorities not in (None, "disabled", {}):
         yield _not_yet("mqtt.mqueue_priorities", "mqueue_priorities", "write disabled")
 

@@ -118,7 +118,10 @@ def test_a_publish_that_is_sent_is_a_message_that_is_sent() -> None:
 
 def test_a_message_that_is_sent_again_counts_again() -> None:
     broker = MemoryBroker()
-    lasting = {"clean_start": False, "properties": Properties(session_expiry_interval=60)}
+    lasting: dict[str, Any] = {
+        "clean_start": False,
+        "properties": Properties(session_expiry_interval=60),
+    }
     reader = broker.connected("reader", 5, **lasting)
     reader.subscribe("t", qos=1)
     broker.core.engine.publish(Message(b"t", b"12345", 1), broker.now)

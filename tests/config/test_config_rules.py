@@ -147,7 +147,6 @@ def test_two_listeners_on_one_port(
         ("mqtt.exclusive_subscription = true", "mqtt.exclusive_subscription"),
         ("mqtt.upgrade_qos = true", "mqtt.upgrade_qos"),
         ("mqtt.mqueue_priorities { a = 1 }", "mqtt.mqueue_priorities"),
-        ("mqtt.client_attrs_init = [{ a = 1 }]", "mqtt.client_attrs_init"),
         (f"{SSL}.managed_certs {{ bundle_name = x }}", f"{SSL}.managed_certs"),
     ],
 )

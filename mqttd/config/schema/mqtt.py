@@ -5,16 +5,21 @@
 from __future__ import annotations
 
 import math
+import string
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
 from mqttd.broker.certificate_identity import SOURCES
+from mqttd.broker.client_attributes import EXPRESSIONS, ClientAttribute, is_expression
 from mqttd.broker.shared_subscriptions import STRATEGIES
+from mqttd.config.errors import InvalidValue
 from mqttd.config.option import (
     BOOLEAN,
     RAW,
     TEXT,
+    Kind,
     choice,
     duration,
     integer,
@@ -22,6 +27,34 @@ from mqttd.config.option import (
     option,
     size,
 )
+from mqttd.config.types import shown
+
+_ATTRIBUTE = frozenset(f"{string.ascii_letters}{string.digits}_-")
+
+
+def _parse_attributes(value: object) -> list[ClientAttribute]:
+    items = value if isinstance(value, list) else [value]
+    made: list[ClientAttribute] = []
+    for item in items:
+        if not isinstance(item, Mapping) or set(item) != {"expression", "set_as_attr"}:
+            raise InvalidValue(
+                "each part needs expression and set_as_attr, and nothing else",
+                "write { expression = cn, set_as_attr = device }",
+            )
+        expression, name = str(item["expression"]), str(item["set_as_attr"])
+        if not is_expression(expression):
+            raise InvalidValue(
+                f"{shown(expression)} is no expression here", f"known: {', '.join(EXPRESSIONS)}"
+            )
+        if not name or not _ATTRIBUTE.issuperset(name):
+            raise InvalidValue(
+                f"{shown(name)} is no name of an attribute", "use letters, digits, - and _"
+            )
+        if any(each.name == name for each in made):
+            raise InvalidValue(f"{name} is set twice", "remove one of the two")
+        made.append(ClientAttribute(name, expression))
+    return made
+
 
 MAX_PACKET_SIZE = 268_435_460
 """The largest packet MQTT can express: a fixed header of five bytes and 268,435,455 more."""
@@ -171,8 +204,15 @@ class MqttOptions:
         "disabled",
         "Which part of the client certificate takes the place of the Client Identifier.",
     )
-    client_attrs_init: Any = option(
-        RAW, None, "Attributes of a client, taken from its data. Not supported yet."
+    client_attrs_init: list[ClientAttribute] = option(
+        Kind("list of sections", _parse_attributes, lambda _: "[]"),
+        [],
+        """Attributes of a client, ``${client_attrs.NAME}`` in templates and rules, taken from what
+        it came with: ``[{ expression = cn, set_as_attr = device }]``. An expression is
+        ``username``, ``clientid``, ``peerhost``, ``peersni``, ``listener``, ``psk_identity``,
+        ``cn``, ``dn``, ``cert_san.dns``, ``cert_san.uri``, ``cert_san.email`` (the first each) or
+        ``user_property.NAME``. What is not there sets nothing; what an authenticator gives comes
+        over it.""",
     )
     response_information: str = option(
         TEXT, "", "Response Information given to MQTT 5 clients that ask for it; empty: none."
