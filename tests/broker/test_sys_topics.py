@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mqttd.broker.message import Message
 from mqttd.broker.sys_topics import SysTopics
 from mqttd.packets.properties import Properties
