@@ -43,7 +43,8 @@ def publishing(wanted: frozenset[str] | None) -> Any:
     broker, clock = MemoryBroker(), Clock()
     if wanted is not None:
         hub = EventHub(clock)
-        hub.use([SinkLink("bench", Quiet(), wanted)])
+        sink: Any = Quiet()
+        hub.use([SinkLink("bench", sink, wanted)])
         broker.core.events = ReportedEvents(LoggedEvents(), hub)
         if wanted:
             broker.core.messages = ReportedMessages(hub)

@@ -20,7 +20,8 @@ class Verdict:
 
     ``file`` and ``line`` say where the problem is, ``head`` where the chain was up to there.
     ``first`` is the number of the first record: above 1 when older files were not given.
-    ``torn`` counts lines that a crash cut off, and that were accounted for.
+    ``torn`` counts lines that a crash cut off, and that were accounted for. ``unfinished``: the
+    last line has no end, and was left out.
     """
 
     head: Head
@@ -30,6 +31,7 @@ class Verdict:
     problem: str = ""
     file: str = ""
     line: int = 0
+    unfinished: bool = False
 
 
 class _Broken(Exception):  # noqa: N818 - an answer
@@ -47,6 +49,7 @@ class _Reader:
         self.first = 0
         self.records = 0
         self.torn = 0
+        self.unfinished = False
         self._torn: bytes | None = None
         self._why = ""
 
@@ -105,6 +108,7 @@ def verify(files: Sequence[Path], *, key: bytes = b"", expected: Head | None = N
             name, number = str(file), 0
             for number, (line, whole) in enumerate(_lines(file), 1):  # noqa: B007
                 if not whole and file == files[-1] and len(line) <= LONGEST_LINE:
+                    reader.unfinished = True
                     break
                 reader.take(line)
                 met = met or reader.head == expected
@@ -119,7 +123,14 @@ def verify(files: Sequence[Path], *, key: bytes = b"", expected: Head | None = N
 
 def _verdict(reader: _Reader, problem: str = "", file: str = "", line: int = 0) -> Verdict:
     return Verdict(
-        reader.head or Head(), reader.first, reader.records, reader.torn, problem, file, line
+        reader.head or Head(),
+        reader.first,
+        reader.records,
+        reader.torn,
+        problem,
+        file,
+        line,
+        reader.unfinished,
     )
 
 

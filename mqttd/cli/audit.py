@@ -83,5 +83,7 @@ def _tell(verdict: Verdict) -> None:
     )
     if verdict.torn:
         print(f"{verdict.torn} lines were cut off by a crash, and are accounted for")
+    if verdict.unfinished:
+        print("the last line has no end: it is being written, or a crash cut it off; left out")
     if verdict.first > 1 and not verdict.problem:
         print(f"records before {verdict.first} are in older files, which were not given")

@@ -273,3 +273,19 @@ def test_nothing_is_made_for_nobody(broker: MemoryBroker, hub: EventHub) -> None
     client.subscribe("a")
     client.publish("a", b"x")
     client.disconnect()
+
+
+def test_payloads_that_wait_have_a_bound(
+    hub: EventHub, clock: Clock, monkeypatch: pytest.MonkeyPatch, broker: MemoryBroker
+) -> None:
+    monkeypatch.setattr(event_hub, "MOST_BYTES", 100)
+    sink = Sink()
+    hub.use([link(sink, frozenset({"message_published"}))])
+    client = broker.connected("c")
+    with capturedLogs() as logs:
+        for _ in range(2):
+            for payload in (b"x" * 60, b"y" * 60, b"z" * 40, b""):
+                client.publish("a", payload)
+            clock.advance(0)
+    assert [each["what"] for each in logs if "what" in each] == ["is too slow"]
+    assert [each.payload[:1] for each in sink.seen] == [b"x", b"z", b""] * 2
