@@ -34,7 +34,8 @@ class ClientEvent(Event):
 @attrs.frozen(kw_only=True)
 class ClientConnected(ClientEvent):
     """A client was let in. ``certificate`` and ``serial`` (hexadecimal) are of the certificate it
-    proved, ``psk_identity`` of the key; ``level`` is 3, 4 or 5."""
+    proved, ``psk_identity`` of the key; ``authenticator`` let it in, None where everybody comes
+    in or a method of MQTT 5 did; ``level`` is 3, 4 or 5."""
 
     name = "client_connected"
     level: int
@@ -43,6 +44,7 @@ class ClientConnected(ClientEvent):
     certificate: str | None = None
     serial: str | None = None
     psk_identity: str | None = None
+    authenticator: str | None = None
     is_superuser: bool = False
 
 

@@ -106,7 +106,8 @@ class Identity:
     ``username`` and ``client_id`` override those the client came with, ``attributes`` are added
     to what is known of it (``${client_attrs.NAME}``). ``expires_at``, in seconds since the epoch,
     ends the connection then. A superuser may do everything; ``rules`` come before every source of
-    rules that is configured.
+    rules that is configured. ``authenticator`` is for the records: the broker sets it to the name
+    of who answered.
     """
 
     username: str | None = None
@@ -115,6 +116,7 @@ class Identity:
     attributes: Mapping[str, str] = NO_ATTRIBUTES
     expires_at: float | None = None
     rules: tuple[AccessRule, ...] = ()
+    authenticator: str = attrs.field(default="", eq=False)
 
 
 @attrs.frozen

@@ -132,6 +132,8 @@ class AuthenticatorChain:
         except WrongAnswer as error:
             self._failed(request, at, done, error)
         else:
+            if isinstance(answer, Identity):
+                answer = attrs.evolve(answer, authenticator=self._links[at].name)
             done(answer)
 
     def _failed(self, request: ConnectRequest, at: int, done: Done, error: BaseException) -> None:

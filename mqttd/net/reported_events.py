@@ -51,6 +51,7 @@ class ReportedEvents:
                     certificate=None if certificate is None else certificate.subject,
                     serial=None if certificate is None else f"{certificate.serial:x}",
                     psk_identity=shown_identity(peer.psk_identity),
+                    authenticator=connection.identity.authenticator or None,
                     is_superuser=connection.identity.is_superuser,
                 )
             )

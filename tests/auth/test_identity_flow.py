@@ -45,7 +45,7 @@ def test_everything_reaches_the_session(identity: Identity, level: int) -> None:
     answer: Any = client.connect(client_id="asked", username="claimed", password=b"x")
     assert answer.reason_code == 0
     connection = client.connection
-    assert connection.identity is identity
+    assert connection.identity == identity
     assert (connection.username, connection.client_id) == ("named", "given")
     # The answer says which Client Identifier only where the client asked for one: [MQTT-3.2.2-16]
     if level == 5:

@@ -73,6 +73,7 @@ def test_a_record_for_each_decision(
     assert events[-1] == "broker_stopped"
     assert events.count("client_connected") == events.count("client_disconnected") == 2
     by_event = {record["event"]: record for record in found}
+    assert by_event["client_connected"]["authenticator"] == "password_based:built_in_database"
     denied = by_event["access_denied"]
     assert (denied["topic"], denied["action"], denied["username"]) == ("theirs", "publish", "ann")
     refused = by_event["client_refused"]
