@@ -46,6 +46,8 @@ from mqttd.startup import StartupError
 
 STOP_TIME = 4.0
 """Seconds clients have to take their last bytes when the service stops."""
+PLUGIN_STOP_TIME = 2.0
+"""Seconds plugins have to stop, after the last client is gone."""
 
 
 class BrokerService(Service):
@@ -242,7 +244,12 @@ class BrokerService(Service):
                 cut.cancel()
             self._sweeper.stop()
             self.listening.refusals.flush()
-            return self.reporting.stopped().addCallback(lambda _: self.trust.stop())
+            return self.reporting.stopped().addCallback(stop_parts)
+
+        def stop_parts(_result: object) -> Deferred[Any]:
+            # One that has not stopped by then is named as having failed to.
+            stopped = self.trust.stop().addTimeout(PLUGIN_STOP_TIME, self._clock)
+            return stopped.addErrback(lambda _: None)
 
         return DeferredList(closing).addCallback(done)
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -125,19 +125,19 @@ class Parts:
             if not any(part is each for each in new):
                 self._call(part, "stop")
 
-    def stop(self) -> None:
-        """Stop every part."""
-        for part in self._parts():
-            self._call(part, "stop")
+    def stop(self) -> Deferred[Any]:
+        """Stop every part. Fires when all of them have; never fails."""
+        return DeferredList([self._call(part, "stop") for part in self._parts()])
 
     def _parts(self) -> list[Any]:
         return [part for _, part in self._made]
 
-    def _call(self, part: Any, name: str) -> None:
+    def _call(self, part: Any, name: str) -> Deferred[Any]:
         method = getattr(part, name, None)
-        if method is not None:
-            called: Deferred[Any] = maybeDeferred(method)
-            called.addErrback(self.failed, part, name)
+        if method is None:
+            return succeed(None)
+        called: Deferred[Any] = maybeDeferred(method)
+        return called.addErrback(self.failed, part, name)
 
     def failed(self, failure: Failure, part: Any, name: str) -> None:
         """Log that a part did not do what it was told to; it goes on as it is."""

@@ -309,13 +309,12 @@ class Trust:
 
         return ready.addCallback(release)
 
-    def stop(self) -> None:
-        """End background work."""
+    def stop(self) -> Deferred[Any]:
+        """End background work. Fires when every part has; never fails."""
         self._running = False
         self.stapler.stop()
         self._authorization.stop()
-        if self._current is not None:
-            self._current.parts.stop()
+        return succeed(None) if self._current is None else self._current.parts.stop()
 
     # --- within ------------------------------------------------------------------------------
 
