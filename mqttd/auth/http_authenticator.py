@@ -7,16 +7,16 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from mqttd.auth.connect_placeholders import CONNECT
 from mqttd.auth.http_answer import Allowed, Denied, read_answer
-from mqttd.auth.http_template import CONNECT
 from mqttd.config.errors import Finding
 from mqttd.config.schema.authentication_http import HttpAuthenticatorOptions
 from mqttd.http_backend.backend import HTTPBackend, backend
 from mqttd.http_backend.plan import check
-from mqttd.http_backend.template import CannotRender
 from mqttd.identity import ConnectRequest, Identity, Refused
 from mqttd.interfaces import IAuthenticator, PluginContext
 from mqttd.packets.reason_codes import ReasonCode
+from mqttd.placeholders import CannotRender
 
 
 @implementer(IAuthenticator)

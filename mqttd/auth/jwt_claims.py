@@ -8,9 +8,9 @@ from typing import Any, Final
 import attrs
 
 from mqttd.auth.acl_claims import access_rules
-from mqttd.auth.http_template import CannotRender, Template
 from mqttd.auth.jwt_token import BadToken, parse_json
 from mqttd.identity import AccessRule, ConnectRequest, Identity
+from mqttd.placeholders import CannotRender, Template
 
 _MILLISECONDS: Final = 100_000_000_000
 """Seconds from here on (the year 5138) are taken for milliseconds."""

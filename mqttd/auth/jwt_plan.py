@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from mqttd.auth.http_template import BadTemplate, Template, parse_template
+from mqttd.auth.connect_placeholders import CONNECT
 from mqttd.auth.jwt_claims import ClaimRules
 from mqttd.auth.jwt_keys import (
     HMAC,
@@ -26,6 +26,7 @@ from mqttd.auth.jwt_keys import (
 from mqttd.config.errors import ConfigurationErrors, Finding, by_severity, error, notice, warning
 from mqttd.config.schema.authentication_jwt import JwtOptions
 from mqttd.outgoing.tls import check_client_tls, server_name
+from mqttd.placeholders import BadTemplate, Template, parse_template
 from mqttd.tls.files import FileProblem, read_pem
 
 _SHARED: Final = "secret"
@@ -254,7 +255,7 @@ def _templates(options: JwtOptions, path: str, found: list[Finding]) -> dict[str
     for name, text in options.verify_claims.items():
         place = f"{path}.verify_claims.{name}"
         try:
-            templates[name] = parse_template(text)
+            templates[name] = parse_template(text, CONNECT)
         except BadTemplate as problem:
             found.append(error(place, problem.problem, problem.cure))
             continue

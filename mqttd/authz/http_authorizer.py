@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
@@ -14,26 +14,13 @@ from mqttd.config.errors import Finding
 from mqttd.config.schema.authorization_http import HttpSourceOptions
 from mqttd.http_backend.answer import ALLOW, IGNORE, read_said
 from mqttd.http_backend.backend import HTTPBackend, backend
-from mqttd.http_backend.peer_values import PEER
 from mqttd.http_backend.plan import check
-from mqttd.http_backend.template import CannotRender, Placeholders
+from mqttd.http_backend.template import ASKED_OF
 from mqttd.identity import AccessRequest
 from mqttd.interfaces import IAuthorizer, PluginContext
+from mqttd.placeholders import CannotRender, Placeholders
 
-
-def _asked(read: Callable[[AccessRequest], str | None]) -> Callable[[Any], str]:
-    return lambda request: read(request) or ""
-
-
-ACCESS: Final = Placeholders(
-    {
-        "username": lambda request: request.username or "",
-        "clientid": lambda request: request.client_id,
-        **PEER,
-        **{name: _asked(read) for name, read in ASKED.items()},
-    },
-    lambda request: request.identity.attributes,
-)
+ACCESS: Final = Placeholders({**ASKED_OF, **ASKED}, lambda request: request.identity.attributes)
 """The placeholders of an :class:`~mqttd.identity.AccessRequest`."""
 
 

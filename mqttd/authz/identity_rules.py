@@ -6,10 +6,10 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final
 
-from mqttd.authz.placeholders import BadPlaceholder
 from mqttd.authz.rules import Decision, Rule, RuleSet
 from mqttd.authz.topic_pattern import TopicPattern, everything, parse_topic
 from mqttd.identity import AccessRequest, AccessRule, Identity
+from mqttd.placeholders import BadTemplate
 
 _KEPT: Final = 1024
 """Identities whose rules are kept ready."""
@@ -62,6 +62,6 @@ def _topics(rule: AccessRule) -> Iterable[TopicPattern]:
     for text in rule.topics:
         try:
             yield parse_topic(text)
-        except BadPlaceholder:
+        except BadTemplate:
             if not rule.allow:
                 yield from everything(text)

@@ -17,7 +17,6 @@ from typing import Final
 
 import attrs
 
-from mqttd.authz.placeholders import BadPlaceholder
 from mqttd.authz.rule_file import read_rule_file
 from mqttd.authz.rule_source import Read, RuleSource, without_errors
 from mqttd.authz.rules import ALL, Rule, RuleSet
@@ -27,6 +26,7 @@ from mqttd.config.errors import Finding, error
 from mqttd.config.schema.authorization_sources import MosquittoAclOptions
 from mqttd.identity import PUBLISH, SUBSCRIBE
 from mqttd.interfaces import PluginContext
+from mqttd.placeholders import BadTemplate
 from mqttd.tls.files import FileProblem, resolve
 
 _NAMED: Final = 100
@@ -70,15 +70,15 @@ def parse_acl(data: bytes) -> tuple[list[Rule], list[tuple[int, str, str]]]:
             elif keyword == "pattern":
                 patterns.append(_line(number, rest, EVERYBODY, is_pattern=True))
             else:
-                raise BadPlaceholder("begins with none of user, topic and pattern")
-        except BadPlaceholder as wrong:
+                raise BadTemplate("begins with none of user, topic and pattern")
+        except BadTemplate as wrong:
             bad.append((number, wrong.problem, wrong.cure))
     return _ordered(lines, patterns), bad
 
 
 def _user(name: str, users: dict[str, Who]) -> Who:
     if not name:
-        raise BadPlaceholder("names no user", "write user NAME")
+        raise BadTemplate("names no user", "write user NAME")
     if name not in users:
         exact = frozenset({name})
         users[name] = Who(
@@ -93,17 +93,17 @@ def _line(number: int, rest: str, who: Who, *, is_pattern: bool) -> _Line:
     if not topic:
         word, topic = "readwrite", rest
     if not topic:
-        raise BadPlaceholder("names no topic", "write topic read a/b")
+        raise BadTemplate("names no topic", "write topic read a/b")
     if word not in _ACCESS:
         problem = "has an access that is none of read, write, readwrite and deny"
-        raise BadPlaceholder(problem, "write it before the topic, as in topic read a/b")
+        raise BadTemplate(problem, "write it before the topic, as in topic read a/b")
     return _Line(number, word != "deny", _ACCESS[word], _topic(topic, is_pattern), who)
 
 
 def _topic(text: str, is_pattern: bool) -> TopicPattern:
     """Our own form of a topic: a dollar sign stands for itself, ``%c`` and ``%u`` for values."""
     if text.startswith("eq "):
-        raise BadPlaceholder("has a blank in its first level")  # ours would be compared whole
+        raise BadTemplate("has a blank in its first level")  # ours would be compared whole
     text = text.replace("${", "${$}{")
     if is_pattern:
         text = text.replace("%c", "${clientid}").replace("%u", "${username}")

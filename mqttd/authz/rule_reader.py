@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import attrs
 
-from mqttd.authz.placeholders import BadPlaceholder
 from mqttd.authz.rules import ACTIONS, ALL, Rule
 from mqttd.authz.topic_pattern import TopicPattern, parse_topic
 from mqttd.authz.who_reader import read_who, unknown
 from mqttd.config.errors import Finding, error
 from mqttd.config.types import shown
 from mqttd.identity import SUBSCRIBE
+from mqttd.placeholders import BadTemplate
 
 MOST_RULES: Final = 100_000
 """Rules of one source."""
@@ -130,7 +130,7 @@ class RuleReader:
                 continue
             try:
                 topics.append(parse_topic(text))
-            except BadPlaceholder as bad:
+            except BadTemplate as bad:
                 self.complain(f"{place}[{number}]", inner, bad.problem, bad.cure)
         return tuple(topics)
 

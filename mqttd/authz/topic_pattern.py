@@ -7,15 +7,11 @@ from typing import Final
 import attrs
 
 from mqttd.authz.filters import Levels, covers, overlaps, unrolled
-from mqttd.authz.placeholders import (
-    BadPlaceholder,
-    Template,
-    parse_template,
-    safe_in_topic,
-)
+from mqttd.authz.placeholders import RULE, safe_in_topic
 from mqttd.broker.topics import check_topic_filter, has_wildcard
 from mqttd.identity import SUBSCRIBE, AccessRequest
 from mqttd.packets.errors import TopicFilterInvalid
+from mqttd.placeholders import BadTemplate, Template, parse_template
 
 EQ: Final = "eq "
 _LONGEST: Final = 65_535
@@ -97,20 +93,20 @@ class TopicPattern:
 
 
 def parse_topic(text: str) -> TopicPattern:
-    """One topic of a rule. Raises BadPlaceholder with what is wrong and the cure."""
+    """One topic of a rule. Raises BadTemplate with what is wrong and the cure."""
     whole = text.startswith(EQ)
     topic = text.removeprefix(EQ).strip(" ") if whole else text
     if "\0" in topic:
-        raise BadPlaceholder("holds U+0000")
+        raise BadTemplate("holds U+0000")
     try:
         check_topic_filter(topic, _LONGEST)
         if len(topic.encode()) > _LONGEST:
-            raise BadPlaceholder(f"has more than {_LONGEST} bytes")
+            raise BadTemplate(f"has more than {_LONGEST} bytes")
     except TopicFilterInvalid as problem:
         cure = 'write a Topic Filter such as "a/+/b" or "a/#"'
-        raise BadPlaceholder(str(problem), cure) from None
+        raise BadTemplate(str(problem), cure) from None
     except UnicodeEncodeError:
-        raise BadPlaceholder("is no text") from None
+        raise BadTemplate("is no text") from None
     parts = tuple(_level(level) for level in topic.split("/"))
     plain = tuple(part for part in parts if isinstance(part, str))
     if len(plain) == len(parts):
@@ -120,7 +116,7 @@ def parse_topic(text: str) -> TopicPattern:
 
 
 def _level(text: str) -> str | Template:
-    template = parse_template(text)
+    template = parse_template(text, RULE)
     literal = template.literal
     return template if literal is None else literal
 

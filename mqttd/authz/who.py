@@ -10,9 +10,9 @@ from typing import Final
 
 import attrs
 
-from mqttd.authz.placeholders import CLIENT, attribute
 from mqttd.config.patterns import fits
 from mqttd.identity import AccessRequest, PeerCertificate
+from mqttd.placeholders import CLIENT
 
 Condition = Callable[[AccessRequest], bool]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -70,7 +70,7 @@ def attribute_condition(name: str, patterns: list[str]) -> Who:
     """An attribute that the authenticator gave with the identity."""
 
     def condition(request: AccessRequest) -> bool:
-        value = attribute(request, name)
+        value = request.identity.attributes.get(name)
         return bool(value) and any(fits(pattern, value or "") for pattern in patterns)
 
     return Who(condition, f"client_attrs.{name} {_listed(patterns)}")

@@ -11,9 +11,9 @@ from typing import Any, Final
 import attrs
 
 from mqttd.authz import who as conditions
-from mqttd.authz.placeholders import attribute_name
 from mqttd.authz.who import EVERYBODY, Network, Who
 from mqttd.config.types import shown
+from mqttd.placeholders import is_attribute_name
 
 Complain = Callable[[str, str, str], None]
 """Told where below ``who``, what is wrong there, and the cure."""
@@ -137,7 +137,7 @@ class _Reader:
             self.complain(field, "expects a section", 'write client_attrs { NAME = "..." }')
             return EVERYBODY
         for name in given:
-            if not attribute_name(name):
+            if not is_attribute_name(name):
                 self.complain(
                     f"{field}.{name}", "cannot name an attribute", "use letters, digits, _"
                 )

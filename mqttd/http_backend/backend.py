@@ -17,11 +17,12 @@ from mqttd.http_backend.cache import AnswerCache
 from mqttd.http_backend.circuit_breaker import CircuitBreaker
 from mqttd.http_backend.complaints import Complaints
 from mqttd.http_backend.plan import Plan, Question, prepare
-from mqttd.http_backend.template import Placeholders, UrlTemplate
+from mqttd.http_backend.template import UrlTemplate
 from mqttd.interfaces import PluginContext
 from mqttd.outgoing.errors import BAD_ANSWER, TIMEOUT, TLS, UNREACHABLE
 from mqttd.outgoing.http import FetchError, HTTPAnswer, HTTPClient
 from mqttd.outgoing.tls import ClientTLS, build_client_tls
+from mqttd.placeholders import Placeholders
 
 _MOST_WAITING: Final = 10_000
 """Questions that run or wait for their turn, of all servers together."""

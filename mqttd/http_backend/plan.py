@@ -13,18 +13,16 @@ import attrs
 from mqttd.config.errors import Finding, by_severity, error, warning
 from mqttd.config.schema.http_backend import HttpBackendOptions
 from mqttd.http_backend.template import (
-    BadTemplate,
     BodyTemplate,
     HeaderTemplate,
-    Placeholders,
     UrlTemplate,
     names_in,
     once_only,
     parse_body,
-    parse_template,
     parse_url,
 )
 from mqttd.outgoing.tls import check_client_tls, server_name
+from mqttd.placeholders import BadTemplate, Placeholders, parse_template
 
 _JSON: Final = "application/json"
 _FORM: Final = "application/x-www-form-urlencoded"

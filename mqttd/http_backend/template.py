@@ -7,118 +7,44 @@ change the header refuses the client.
 
 from __future__ import annotations
 
-import difflib
 import json
-import string
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import attrs
+
+from mqttd.placeholders import (
+    CLIENT,
+    BadTemplate,
+    CannotRender,
+    Placeholders,
+    Read,
+    Template,
+    parse_template,
+)
 
 LONGEST_URL: Final = 8192
 """Bytes of an address, rendered; longer ones many servers refuse."""
 LONGEST_HEADER: Final = 8192
 """Bytes of one header value, rendered."""
 
-_ATTRIBUTE: Final = "client_attrs."
-_NAME: Final = frozenset(string.ascii_letters + string.digits + "_-.")
-
-
-class BadTemplate(ValueError):  # noqa: N818 - names what is wrong
-    """The operator's template cannot be used: ``problem`` says why, ``cure`` what would do."""
-
-    def __init__(self, problem: str, cure: str = "") -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.cure = cure
-
-
-class CannotRender(ValueError):  # noqa: N818 - names what is wrong
-    """A value of this client does not fit where the template wants it; holds no value."""
-
-
-Read = Callable[[Any], str]
-"""Reads one value of a request; empty when there is none. May raise CannotRender."""
-
-
-@attrs.frozen
-class Placeholders:
-    """The names that may stand in ``${...}``, and what reads each of a request.
-
-    ``attributes`` gives the client's attributes, for ``${client_attrs.NAME}``.
-    """
-
-    values: Mapping[str, Read]
-    attributes: Callable[[Any], Mapping[str, str]]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Every name."""
-        return (*sorted(self.values), f"{_ATTRIBUTE}NAME")
-
-    def read(self, name: str) -> Read:
-        """What reads the value of this name. Raises BadTemplate."""
-        if name in self.values:
-            return self.values[name]
-        if name.startswith(_ATTRIBUTE):
-            attribute = name.removeprefix(_ATTRIBUTE)
-            if attribute and _NAME.issuperset(attribute):
-                attributes = self.attributes
-                return lambda request: attributes(request).get(attribute, "")
-            raise BadTemplate(f"${{{name[:60]}}} names no attribute", "write ${client_attrs.NAME}")
-        near = difflib.get_close_matches(name.strip().lower(), self.names, n=1, cutoff=0.5)
-        cure = f"did you mean ${{{near[0]}}}?" if near else f"known here: {', '.join(self.names)}"
-        raise BadTemplate(f"there is no placeholder ${{{name[:60]}}}", cure)
-
-
 _OF_ONE_CONNECTION: Final = "peerport"
 
 
-@attrs.frozen
-class Template:
-    """A text with placeholders, parsed. ``parts`` are texts and functions by turns."""
-
-    parts: tuple[str | Read, ...]
-    names: frozenset[str]
-
-    def render(self, request: Any, encode: Callable[[str], str] = str) -> str:
-        """The text for one request, each value put through ``encode``. Raises CannotRender."""
-        try:
-            return "".join(
-                part if isinstance(part, str) else encode(part(request)) for part in self.parts
-            )
-        except UnicodeEncodeError:  # a lone surrogate: no UTF-8 for it
-            raise CannotRender("a value is no text") from None
-
-    @property
-    def literal(self) -> str | None:
-        """The text itself when no placeholder is in it."""
-        return None if self.names else "".join(self.parts)  # type: ignore[arg-type]
+def text_of(name: str, value: bytes | None) -> str | None:
+    """The text in ``value``. Raises CannotRender when it is none: nobody else's name is sent."""
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        raise CannotRender(f"the {name} is not UTF-8 text") from None
 
 
-def parse_template(text: str, placeholders: Placeholders) -> Template:
-    """The template in ``text``; ``${$}`` is a dollar sign. Raises BadTemplate."""
-    parts: list[str | Read] = []
-    names: set[str] = set()
-    position = 0
-    while True:
-        begin = text.find("${", position)
-        literal = text[position:] if begin < 0 else text[position:begin]
-        if literal:
-            parts.append(literal)
-        if begin < 0:
-            return Template(tuple(parts), frozenset(names))
-        end = text.find("}", begin)
-        if end < 0:
-            raise BadTemplate("has a ${ without its }", "close it, or write ${$}{ for the text")
-        name = text[begin + 2 : end]
-        position = end + 1
-        if name == "$":
-            parts.append("$")
-            continue
-        parts.append(placeholders.read(name))
-        names.add(name)
+ASKED_OF: Final[Mapping[str, Read]] = {
+    **CLIENT,
+    "psk_identity": lambda request: text_of("PSK identity", request.peer.psk_identity),
+}
+"""What servers are asked of a client: whoever cannot be named to them is refused."""
 
 
 @attrs.frozen

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from mqttd.auth.connect_placeholders import CONNECT
 from mqttd.auth.http_authenticator import check_http_authenticator, make
-from mqttd.auth.http_template import CONNECT
 from mqttd.config.errors import ConfigurationErrors
 from mqttd.config.schema.authentication_http import HttpAuthenticatorOptions
 from mqttd.config.structure import structure

@@ -13,16 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mqttd.auth.http_template import CONNECT
-from mqttd.http_backend.template import (
-    BadTemplate,
-    CannotRender,
-    HeaderTemplate,
-    parse_body,
-    parse_template,
-    parse_url,
-)
+from mqttd.auth.connect_placeholders import CONNECT
+from mqttd.http_backend.template import HeaderTemplate, parse_body, parse_url
 from mqttd.identity import PeerCertificate
+from mqttd.placeholders import BadTemplate, CannotRender, parse_template
 
 RequestOf = Callable[..., Any]
 ANY = st.text(max_size=40)

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mqttd.auth.http_template import parse_template
+from mqttd.auth.connect_placeholders import CONNECT
 from mqttd.auth.jwt_claims import ClaimRules
 from mqttd.auth.jwt_token import BadToken
 from mqttd.identity import AccessRule, ConnectRequest, Identity, PeerInfo
+from mqttd.placeholders import parse_template
 
 NOW = 1_700_000_000.0
 REQUEST = ConnectRequest(
@@ -50,7 +51,7 @@ def refusal() -> Callable[..., str]:
 
 
 def verified(**texts: str) -> dict[str, Any]:
-    return {"verify": {name: parse_template(text) for name, text in texts.items()}}
+    return {"verify": {name: parse_template(text, CONNECT) for name, text in texts.items()}}
 
 
 def test_a_token_keeps_the_name_and_ends_the_session() -> None:
