@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -217,6 +217,17 @@ def methods_of(authenticator: Any) -> Mapping[str, IEnhancedAuthenticator]:
         if not IEnhancedAuthenticator.providedBy(method):
             raise ValueError(f"its method {name} is without @implementer(IEnhancedAuthenticator)")
     return methods
+
+
+def later(answer: Any) -> Deferred[Any] | None:
+    """What fires with an answer that comes later; None for anything else, which is one itself."""
+    if isinstance(answer, Deferred):
+        return answer
+    return Deferred.fromCoroutine(_awaited(answer)) if hasattr(answer, "__await__") else None
+
+
+async def _awaited(answer: Awaitable[Any]) -> Any:
+    return await answer
 
 
 def dismiss(answer: Any) -> None:

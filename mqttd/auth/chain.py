@@ -8,16 +8,16 @@ from functools import partial
 from typing import Any, Final
 
 import attrs
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from mqttd.auth.answers import WrongAnswer, presentable, still_good
-from mqttd.auth.enhanced import TIME_LIMIT, unavailable
-from mqttd.auth.failing import Failures
+from mqttd.auth.enhanced import CLIENTS_REFUSED, TIME_LIMIT, unavailable
 from mqttd.identity import ConnectRequest, Identity, Refused
 from mqttd.interfaces import IAuthenticator
+from mqttd.log.failures import Failures
 from mqttd.packets.reason_codes import ReasonCode
+from mqttd.plugins import later
 
 MOST_ASKED: Final = 10_000
 """Clients of one chain about whom an answer is awaited; one more is refused as busy."""
@@ -49,7 +49,7 @@ class AuthenticatorChain:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._links = tuple(links)
-        self._failures = [Failures(link.name, clock) for link in links]
+        self._failures = [Failures("authenticator", link.name, clock) for link in links]
         self._clock = clock
         self._now = now
         self._asked = 0
@@ -97,17 +97,16 @@ class AuthenticatorChain:
         done(Refused(code, "no authenticator lets the client in"))
 
     def _await(self, request: ConnectRequest, at: int, answer: Any, done: Done) -> None:
-        if not isinstance(answer, Deferred):
-            if not hasattr(answer, "__await__"):
-                self._failed(request, at, done, TypeError("no answer"))
-                return
-            answer = Deferred.fromCoroutine(_awaited(answer))
+        waiting = later(answer)
+        if waiting is None:
+            self._failed(request, at, done, TypeError("no answer"))
+            return
         self._asked += 1
-        answer.addTimeout(TIME_LIMIT, self._clock)
-        answer.addCallbacks(
+        waiting.addTimeout(TIME_LIMIT, self._clock)
+        waiting.addCallbacks(
             partial(self._answered, request, at, done), partial(self._broke, request, at, done)
         )
-        answer.addErrback(lambda failure: self._log.failure("an answer was lost", failure))
+        waiting.addErrback(lambda failure: self._log.failure("an answer was lost", failure))
 
     def _answered(self, request: ConnectRequest, at: int, done: Done, answer: Any) -> None:
         self._asked -= 1
@@ -142,9 +141,5 @@ class AuthenticatorChain:
             self._failures[at].add(error, _NEXT)
             self._ask(request, at + 1, done)
         else:
-            self._failures[at].add(error)
+            self._failures[at].add(error, CLIENTS_REFUSED)
             done(unavailable())
-
-
-async def _awaited(answer: Any) -> Any:
-    return await answer

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from mqttd.auth.answers import WrongAnswer, presentable, still_good
-from mqttd.auth.failing import Failures
 from mqttd.identity import Authenticated, ConnectRequest, Refused
 from mqttd.interfaces import IEnhancedAuthenticator, IEnhancedExchange
+from mqttd.log.failures import Failures
 from mqttd.packets.reason_codes import ReasonCode
+from mqttd.plugins import later
 
 TIME_LIMIT: Final = 60.0
 """Seconds an authenticator has for one answer; the broker gives up a client sooner."""
+CLIENTS_REFUSED: Final = "clients are refused"
+"""What follows when an authenticator fails."""
 _LONGEST: Final = 65_535
 """Bytes of Authentication Data. [MQTT-3.15.2.2.3]"""
 
@@ -44,7 +46,7 @@ class EnhancedMethod:
         self.method = method
         self.clock = clock
         self.now = now
-        self.failures = Failures(name, clock)
+        self.failures = Failures("authenticator", name, clock)
 
     def start(self, request: ConnectRequest, data: bytes | None) -> _Exchange:
         """Fulfils the broker's port: whatever the method does, it is the exchange that says so."""
@@ -55,7 +57,7 @@ class EnhancedMethod:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # asyncio's CancelledError is no Exception
-            self.failures.add(error)
+            self.failures.add(error, CLIENTS_REFUSED)
             return _Exchange(self, None, unavailable())
 
 
@@ -86,18 +88,14 @@ class _Exchange:
         except BaseException as error:  # asyncio's CancelledError is no Exception
             done(self._failed(error))
             return
-        if isinstance(answer, bytes | Authenticated):
+        waiting = later(answer)
+        if waiting is None:
             done(self._checked(answer))
             return
-        if not isinstance(answer, Deferred):
-            if not hasattr(answer, "__await__"):
-                done(self._checked(answer))
-                return
-            answer = Deferred.fromCoroutine(_awaited(answer))
-        answer.addTimeout(TIME_LIMIT, self._asked.clock)
-        answer.addCallbacks(self._checked, lambda failure: self._failed(failure.value))
-        answer.addCallback(done)
-        answer.addErrback(lambda failure: self._log.failure("an answer was lost", failure))
+        waiting.addTimeout(TIME_LIMIT, self._asked.clock)
+        waiting.addCallbacks(self._checked, lambda failure: self._failed(failure.value))
+        waiting.addCallback(done)
+        waiting.addErrback(lambda failure: self._log.failure("an answer was lost", failure))
 
     def _checked(self, answer: Any) -> Answer:
         if isinstance(answer, bytes) and len(answer) <= _LONGEST:
@@ -119,10 +117,6 @@ class _Exchange:
         if isinstance(error, Refused):
             self._over = presentable(error)
         else:
-            self._asked.failures.add(error)
+            self._asked.failures.add(error, CLIENTS_REFUSED)
             self._over = unavailable()
         return self._over
-
-
-async def _awaited(answer: Awaitable[Any]) -> Any:
-    return await answer

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import attrs
 from twisted.internet.defer import Deferred
-from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -16,7 +15,8 @@ from mqttd.authz.identity_rules import IdentityRules
 from mqttd.broker.authorization import Decision
 from mqttd.identity import AccessRequest
 from mqttd.interfaces import IAuthorizer
-from mqttd.log.failures import what_failed
+from mqttd.log.failures import Failures, what_failed
+from mqttd.plugins import later
 
 MOST_ASKED: Final = 10_000
 """Questions of one chain that are waited for; one more is denied."""
@@ -24,8 +24,6 @@ TIME_LIMIT: Final = 60.0
 """Seconds one source has for one answer; those built in have shorter limits."""
 IDENTITY: Final = "the rules of the identity"
 NO_MATCH: Final = "authorization.no_match"
-_QUIET: Final = 10.0
-"""Seconds between two log lines about failures of one source."""
 
 Done = Callable[[Decision], None]
 
@@ -34,14 +32,12 @@ _ALLOWED_BY_DEFAULT: Final = Decision(True, NO_MATCH)
 _DENIED_BY_DEFAULT: Final = Decision(False, NO_MATCH)
 
 
-@attrs.define(eq=False)
+@attrs.frozen(eq=False)
 class Link:
     """One source. ``name`` says in the log which: its type, and where the configuration has it."""
 
     name: str
     authorizer: IAuthorizer
-    told: float = attrs.field(default=float("-inf"), init=False)
-    failures: int = attrs.field(default=0, init=False)
 
 
 class SourceChain:
@@ -56,6 +52,10 @@ class SourceChain:
     def __init__(self, links: Sequence[Link], clock: IReactorTime, *, denies: bool) -> None:
         self.links = tuple(links)
         self.denies = denies
+        self._failures = {
+            link: Failures("authorizer", link.name, clock, text="source of rules")
+            for link in self.links
+        }
         self._clock = clock
         self._identity_rules = IdentityRules()
         self._asked = 0
@@ -94,11 +94,8 @@ class SourceChain:
                 continue
             if answer is True or answer is False:
                 return _decision(link, request, answer)
-            if isinstance(answer, Deferred):
-                waiting = answer
-            elif hasattr(answer, "__await__"):
-                waiting = Deferred.fromCoroutine(_awaited(answer))
-            else:
+            waiting = later(answer)
+            if waiting is None:
                 return self._failed(link, TypeError(f"the answer is a {type(answer).__name__}"))
             decision = self._await(number, request, waiting, done)
             return None if decision is None else decision[0]
@@ -148,21 +145,7 @@ class SourceChain:
 
     def _failed(self, link: Link, error: BaseException) -> Decision:
         """Log a failure, not too often; it denies."""
-        link.failures += 1
-        now = self._clock.seconds()
-        late = isinstance(error, DeferredTimeout)
-        what = "did not answer in time" if late else f"failed: {what_failed(error)}"
-        if now >= link.told + _QUIET:
-            # The text of an error may quote what the client sent: only its kind is told.
-            self._log.error(
-                "the source of rules {name} {what}; what it was asked about is denied "
-                "({count} times by now)",
-                event="authorizer_failed",
-                name=link.name,
-                what=what,
-                count=link.failures,
-            )
-            link.told = now
+        what = self._failures[link].add(error, "what it was asked about is denied")
         return Decision(False, f"{link.name}, which {what}", known=False)
 
 
@@ -185,7 +168,3 @@ def _by_rule(said: Any) -> str:
 
 def _place(rule: Any) -> str:
     return f"line {rule.line}" if getattr(rule, "line", 0) else f"rule {rule.number}"
-
-
-async def _awaited(answer: Any) -> Any:
-    return await answer

@@ -7,6 +7,10 @@ from collections.abc import Callable
 from pathlib import PurePath
 from typing import Final
 
+from twisted.internet.defer import TimeoutError as DeferredTimeout
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
 QUIET: Final = 10.0
 """Seconds between two lines about the same."""
 
@@ -46,3 +50,37 @@ class Quiet:
             return 0
         self._told[what] = now
         return self._counts[what]
+
+
+class Failures:
+    """Counts how often a plugin fails, and logs some of it.
+
+    ``kind`` says what it is, in one word for the event (``authenticator_failed``), and ``name``
+    which. ``text`` is what the log calls it.
+    """
+
+    _log = Logger()
+
+    def __init__(self, kind: str, name: str, clock: IReactorTime, *, text: str = "") -> None:
+        self._kind = kind
+        self._name = name
+        self._text = text or kind
+        self._quiet = Quiet(clock.seconds)
+
+    def add(self, error: BaseException, then: str) -> str:
+        """One more; ``then`` is what follows from it. What happened, as the log says it."""
+        # The text of an error may quote what the client sent: only its kind is told.
+        late = isinstance(error, DeferredTimeout)
+        what = "did not answer in time" if late else f"failed: {what_failed(error)}"
+        count = self._quiet.count("")
+        if count:
+            self._log.error(
+                "the {kind} {name} {what}; {then} ({count} times by now)",
+                event=f"{self._kind}_failed",
+                kind=self._text,
+                name=self._name,
+                what=what,
+                then=then,
+                count=count,
+            )
+        return what

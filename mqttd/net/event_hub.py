@@ -14,7 +14,8 @@ from twisted.logger import Logger
 
 from mqttd.events import Event, MessageDelivered, MessagePublished
 from mqttd.interfaces import IEventSink
-from mqttd.log.failures import what_failed
+from mqttd.log.failures import Quiet, what_failed
+from mqttd.plugins import later
 
 MOST_WAITING: Final = 10_000
 """Events that wait for one sink; more are dropped and counted."""
@@ -26,8 +27,6 @@ _SLICE: Final = 200
 """Events handed to one sink in one turn of the reactor, at most."""
 _BUDGET: Final = 0.005
 """Seconds of a turn after which the rest waits for the next."""
-_QUIET: Final = 10.0
-"""Seconds between two log lines about one sink."""
 
 Emit = Callable[[Event], object]
 
@@ -113,7 +112,7 @@ class SinkQueue:
         self._events: deque[Event] = deque()
         self._call: IDelayedCall | None = None
         self._busy: Deferred[Any] | None = None
-        self._told: dict[str, float] = {}
+        self._quiet = Quiet(clock.seconds)
         self._idle: list[Deferred[None]] = []
 
     def put(self, event: Event) -> None:
@@ -168,22 +167,21 @@ class SinkQueue:
         """Whether the sink is done with it already."""
         try:
             answer: Any = self.link.sink.handle(event)
-            if not isinstance(answer, Deferred):
-                if not hasattr(answer, "__await__"):
-                    return True
-                answer = Deferred.fromCoroutine(_awaited(answer))
+            waiting = later(answer)
+            if waiting is None:
+                return True
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # asyncio's CancelledError is no Exception
             self._failed(error)
             return True
-        if answer.called and not answer.paused:
-            answer.addErrback(lambda failure: self._failed(failure.value))
+        if waiting.called and not waiting.paused:
+            waiting.addErrback(self._broke)
             return True
-        self._busy = answer
-        answer.addTimeout(TIME_LIMIT, self._clock)
-        answer.addErrback(lambda failure: self._failed(failure.value))
-        answer.addBoth(self._done)
+        self._busy = waiting
+        waiting.addTimeout(TIME_LIMIT, self._clock)
+        waiting.addErrback(self._broke)
+        waiting.addBoth(self._done)
         return False
 
     def _done(self, _: object) -> None:
@@ -193,15 +191,16 @@ class SinkQueue:
         else:
             self._note_idle()
 
+    def _broke(self, failure: Any) -> None:
+        self._failed(failure.value)
+
     def _failed(self, error: BaseException) -> None:
         # The text of an error may quote what an event holds: only its kind is told.
         self._tell("failed", what_failed(error))
 
     def _tell(self, what: str, more: str) -> None:
-        now = self._clock.seconds()
-        if now < self._told.get(what, float("-inf")) + _QUIET:
+        if not self._quiet.count(what):
             return
-        self._told[what] = now
         self._log.error(
             "the event sink {name} {what}: {more}",
             event="event_sink_failed",
@@ -220,7 +219,3 @@ class SinkQueue:
 
 def _size(event: Event) -> int:
     return len(event.payload) if isinstance(event, MessagePublished | MessageDelivered) else 0
-
-
-async def _awaited(answer: Any) -> Any:
-    return await answer

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface.exceptions import Invalid
 from zope.interface.verify import verifyObject
+
+from mqttd.plugins import later
 
 WAITING: Final = object()
 """In place of an answer that is not there yet."""
@@ -32,20 +33,15 @@ def answer_of(answer: Any) -> Any:
 
 def settle(answer: Any) -> Any:
     """The answer, the Failure in its place, or WAITING: then nobody waits for it any more."""
-    if not isinstance(answer, Deferred):
-        if not hasattr(answer, "__await__"):
-            return answer
-        answer = Deferred.fromCoroutine(_awaited(answer))
+    waiting = later(answer)
+    if waiting is None:
+        return answer
     results: list[Any] = []
-    answer.addBoth(results.append)
+    waiting.addBoth(results.append)
     if results:
         return results[0]
-    answer.cancel()
+    waiting.cancel()
     return WAITING
-
-
-async def _awaited(answer: Any) -> Any:
-    return await answer
 
 
 def ask(method: Any, *arguments: Any) -> Any:
