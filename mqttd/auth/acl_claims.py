@@ -8,6 +8,7 @@ from typing import Any, Final
 from mqttd.broker.topics import check_topic_filter
 from mqttd.identity import AccessRule
 from mqttd.packets.errors import TopicFilterInvalid
+from mqttd.packets.primitives import LONGEST_STRING, is_text
 
 MOST_RULES: Final = 1000
 """Rules of one client."""
@@ -18,8 +19,6 @@ _ACTIONS: Final = frozenset({"publish", "subscribe", "all"})
 _LISTS: Final[Mapping[str, str]] = {"pub": "publish", "sub": "subscribe", "all": "all"}
 _PARTS: Final = frozenset({"permission", "action", "topic", "topics", "qos", "retain"})
 _EQ: Final = "eq "
-_LONGEST: Final = 65_535
-"""Bytes, and so levels, of a topic. [MQTT-1.5.4]"""
 _LEVELS: Final[Mapping[Any, int]] = {0: 0, 1: 1, 2: 2, "0": 0, "1": 1, "2": 2}
 _RETAIN: Final[Mapping[Any, bool | None]] = {
     "all": None,
@@ -112,10 +111,10 @@ def _topics(value: Any) -> tuple[str, ...]:
 
 def _is_filter(topic: str) -> bool:
     try:
-        check_topic_filter(topic.removeprefix(_EQ), _LONGEST)
-        return "\0" not in topic and len(topic.encode()) <= _LONGEST
-    except (TopicFilterInvalid, UnicodeEncodeError):
+        check_topic_filter(topic.removeprefix(_EQ), LONGEST_STRING)
+    except TopicFilterInvalid:
         return False
+    return is_text(topic)
 
 
 def _qos(value: Any) -> frozenset[int] | None:

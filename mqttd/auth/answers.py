@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from mqttd.identity import AccessRule, Identity, Refused
+from mqttd.packets.primitives import is_text
 from mqttd.packets.reason_codes import ReasonCode
 
-_LONGEST_TEXT: Final = 65_535
-"""Bytes; what MQTT can carry. [MQTT-1.5.4]"""
 _LONGEST_REASON: Final = 1_000
 """Characters of a reason; the rest is left out."""
 _ACTIONS: Final = frozenset({"publish", "subscribe", "all"})
@@ -46,15 +45,15 @@ def presentable(refused: Refused) -> Refused:
         return refused
     return Refused(
         code if known else ReasonCode.NOT_AUTHORIZED,
-        reason[:_LONGEST_REASON] if _is_text(reason) else "",
+        reason[:_LONGEST_REASON] if is_text(reason) else "",
     )
 
 
 def _fields(identity: Identity) -> Any:
     """Each field's name, and whether it has what it may have."""
     end = identity.expires_at
-    yield "username", identity.username is None or _is_text(identity.username)
-    yield "client_id", identity.client_id is None or _is_text(identity.client_id)
+    yield "username", identity.username is None or is_text(identity.username)
+    yield "client_id", identity.client_id is None or is_text(identity.client_id)
     yield "is_superuser", isinstance(identity.is_superuser, bool)
     yield "expires_at", end is None or (_is_number(end) and not math.isnan(end))
     yield "attributes", _are_attributes(identity.attributes)
@@ -81,13 +80,3 @@ def _is_rule(rule: object) -> bool:
         and (rule.qos is None or isinstance(rule.qos, frozenset))
         and (rule.retain is None or isinstance(rule.retain, bool))
     )
-
-
-def _is_text(value: object) -> bool:
-    """Whether it is text that MQTT can carry."""
-    if not isinstance(value, str) or "\0" in value:
-        return False
-    try:
-        return len(value) <= _LONGEST_TEXT and len(value.encode()) <= _LONGEST_TEXT
-    except UnicodeEncodeError:  # half of a pair
-        return False

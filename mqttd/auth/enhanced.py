@@ -13,6 +13,7 @@ from mqttd.auth.answers import WrongAnswer, presentable, still_good
 from mqttd.identity import Authenticated, ConnectRequest, Refused
 from mqttd.interfaces import IEnhancedAuthenticator, IEnhancedExchange
 from mqttd.log.failures import Failures
+from mqttd.packets.primitives import LONGEST_STRING
 from mqttd.packets.reason_codes import ReasonCode
 from mqttd.plugins import later
 
@@ -20,8 +21,6 @@ TIME_LIMIT: Final = 60.0
 """Seconds an authenticator has for one answer; the broker gives up a client sooner."""
 CLIENTS_REFUSED: Final = "clients are refused"
 """What follows when an authenticator fails."""
-_LONGEST: Final = 65_535
-"""Bytes of Authentication Data. [MQTT-3.15.2.2.3]"""
 
 Answer: TypeAlias = bytes | Authenticated | Refused
 Done: TypeAlias = Callable[[Answer], None]
@@ -98,7 +97,7 @@ class _Exchange:
         waiting.addErrback(lambda failure: self._log.failure("an answer was lost", failure))
 
     def _checked(self, answer: Any) -> Answer:
-        if isinstance(answer, bytes) and len(answer) <= _LONGEST:
+        if isinstance(answer, bytes) and len(answer) <= LONGEST_STRING:
             return answer
         if isinstance(answer, Authenticated):
             try:

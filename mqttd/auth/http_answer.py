@@ -10,12 +10,11 @@ import attrs
 from mqttd.auth.acl_claims import access_rules
 from mqttd.http_backend.answer import ALLOW, BAD_CONTENT, DENY, BadAnswer, read_said
 from mqttd.identity import AccessRule, Refused
+from mqttd.packets.primitives import is_text
 from mqttd.packets.reason_codes import ReasonCode
 
 _MILLISECONDS: Final = 100_000_000_000
 """Seconds from here on (the year 5138) are taken for milliseconds."""
-_LONGEST_TEXT: Final = 65_535
-"""Bytes; what MQTT can carry. [MQTT-1.5.4]"""
 
 
 @attrs.frozen
@@ -71,7 +70,7 @@ def _superuser(value: Any, *, form: bool) -> bool:
 def _attributes(value: Any) -> dict[str, str]:
     if value in _NEITHER:
         return {}
-    if not isinstance(value, dict) or not all(map(_is_text, (*value, *value.values()))):
+    if not isinstance(value, dict) or not all(map(is_text, (*value, *value.values()))):
         raise BadAnswer(BAD_CONTENT, "answers with client_attrs that are no texts by names")
     return value
 
@@ -97,10 +96,9 @@ def _expiry(value: Any, now: float, *, form: bool) -> int | None:
 def _client_id(value: Any) -> str | None:
     if value in _NEITHER:
         return None
-    if not _is_text(value):
+    if not is_text(value):
         raise BadAnswer(BAD_CONTENT, "answers with a clientid_override that is no text for MQTT")
-    text: str = value
-    return text
+    return value
 
 
 def _rules(value: Any) -> tuple[AccessRule, ...]:
@@ -110,13 +108,3 @@ def _rules(value: Any) -> tuple[AccessRule, ...]:
         return access_rules(value)
     except ValueError as problem:
         raise BadAnswer(BAD_CONTENT, f"answers with an acl that {problem}") from None
-
-
-def _is_text(value: Any) -> bool:
-    """Whether it is text that MQTT can carry."""
-    if not isinstance(value, str) or "\0" in value:
-        return False
-    try:
-        return len(value.encode()) <= _LONGEST_TEXT
-    except UnicodeEncodeError:  # half of a pair
-        return False

@@ -10,12 +10,11 @@ import attrs
 from mqttd.auth.acl_claims import access_rules
 from mqttd.auth.jwt_token import BadToken, parse_json
 from mqttd.identity import AccessRule, ConnectRequest, Identity
+from mqttd.packets.primitives import is_text
 from mqttd.placeholders import CannotRender, Template
 
 _MILLISECONDS: Final = 100_000_000_000
 """Seconds from here on (the year 5138) are taken for milliseconds."""
-_LONGEST_TEXT: Final = 65_535
-"""Bytes; what MQTT can carry. [MQTT-1.5.4]"""
 
 
 @attrs.frozen(kw_only=True)
@@ -157,10 +156,9 @@ def _text(claims: Mapping[str, Any], name: str) -> str | None:
     value = claims.get(name)
     if value is None or value == "":
         return None
-    if not _is_text(value):
+    if not is_text(value):
         raise BadToken(f"the token's {name} is no text for MQTT")
-    text: str = value
-    return text
+    return value
 
 
 def _superuser(value: Any) -> bool:
@@ -171,16 +169,6 @@ def _superuser(value: Any) -> bool:
 def _attributes(value: Any) -> dict[str, str]:
     if value is None or value == "":
         return {}
-    if not isinstance(value, dict) or not all(map(_is_text, (*value, *value.values()))):
+    if not isinstance(value, dict) or not all(map(is_text, (*value, *value.values()))):
         raise BadToken("the token's client_attrs are no texts by names")
     return value
-
-
-def _is_text(value: Any) -> bool:
-    """Whether it is text that MQTT can carry."""
-    if not isinstance(value, str) or "\0" in value:
-        return False
-    try:
-        return len(value.encode()) <= _LONGEST_TEXT
-    except UnicodeEncodeError:  # half of a pair
-        return False

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mqttd.packets.primitives import LONGEST_STRING
 from mqttd.tls.issue import write_new
 
 _NEW_MODE = 0o600
@@ -22,7 +23,7 @@ def check_name(name: str) -> None:
     if any(ord(each) < 32 or 127 <= ord(each) < 160 for each in name):
         raise ValueError("the name holds a control character")
     try:
-        if len(name.encode()) > 65_535:
+        if len(name.encode()) > LONGEST_STRING:
             raise ValueError("the name is longer than 65,535 bytes")
     except UnicodeEncodeError:
         raise ValueError("the name is not UTF-8") from None

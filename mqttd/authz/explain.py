@@ -15,13 +15,13 @@ from mqttd.authz.rules import Decision
 from mqttd.broker.topics import check_topic_filter, check_topic_name, parse_shared
 from mqttd.identity import SUBSCRIBE, AccessRequest
 from mqttd.packets.errors import MqttError
+from mqttd.packets.primitives import LONGEST_STRING
 
 SUPERUSER: Final = "superuser"
 IDENTITY: Final = "rules of the identity"
 NO_MATCH: Final = "authorization.no_match"
 _SECONDS: Final = 30.0
 """How long a source has for its answer."""
-_LONGEST: Final = 65_535
 
 
 @attrs.frozen
@@ -67,10 +67,10 @@ def parse_topic(action: str, text: str) -> tuple[str | None, str]:
     """(Share Name or None, topic) of what an operator wrote. Raises ValueError."""
     try:
         if action != SUBSCRIBE:
-            check_topic_name(text.encode(), _LONGEST)
+            check_topic_name(text.encode(), LONGEST_STRING)
             return None, text
         group, topic = parse_shared(text)
-        check_topic_filter(topic, _LONGEST)
+        check_topic_filter(topic, LONGEST_STRING)
     except UnicodeEncodeError:
         raise ValueError("the topic is no text") from None
     except MqttError as problem:

@@ -11,11 +11,10 @@ from mqttd.authz.placeholders import RULE, safe_in_topic
 from mqttd.broker.topics import check_topic_filter, has_wildcard
 from mqttd.identity import SUBSCRIBE, AccessRequest
 from mqttd.packets.errors import TopicFilterInvalid
+from mqttd.packets.primitives import LONGEST_STRING
 from mqttd.placeholders import BadTemplate, Template, parse_template
 
 EQ: Final = "eq "
-_LONGEST: Final = 65_535
-"""Bytes, and so levels, of a topic. [MQTT-1.5.4]"""
 
 
 @attrs.frozen
@@ -99,9 +98,9 @@ def parse_topic(text: str) -> TopicPattern:
     if "\0" in topic:
         raise BadTemplate("holds U+0000")
     try:
-        check_topic_filter(topic, _LONGEST)
-        if len(topic.encode()) > _LONGEST:
-            raise BadTemplate(f"has more than {_LONGEST} bytes")
+        check_topic_filter(topic, LONGEST_STRING)
+        if len(topic.encode()) > LONGEST_STRING:
+            raise BadTemplate(f"has more than {LONGEST_STRING} bytes")
     except TopicFilterInvalid as problem:
         cure = 'write a Topic Filter such as "a/+/b" or "a/#"'
         raise BadTemplate(str(problem), cure) from None

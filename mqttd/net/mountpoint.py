@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 from mqttd.config.mountpoint import split_mountpoint
+from mqttd.packets.primitives import LONGEST_STRING
 
 _FORBIDDEN = frozenset("+#/\0")
-_MAX_LENGTH = 65_535
 
 _split = lru_cache(maxsize=256)(split_mountpoint)
 
@@ -30,8 +30,8 @@ def render_mountpoint(template: str, username: str | None, client_id: str) -> st
     prefix = "".join(parts)
     if prefix.startswith("$"):
         raise ValueError("the mountpoint of this client begins with $")
-    if len(prefix.encode("utf-8")) > _MAX_LENGTH:
-        raise ValueError(f"the mountpoint of this client is over {_MAX_LENGTH} octets")
+    if len(prefix.encode("utf-8")) > LONGEST_STRING:
+        raise ValueError(f"the mountpoint of this client is over {LONGEST_STRING} octets")
     return prefix
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from mqttd.packets.errors import MalformedPacket
 
 MAX_VARIABLE = 268_435_455
 """The largest Variable Byte Integer, and so the longest body of a packet (1.5.5)."""
+
+LONGEST_STRING = 65_535
+"""Bytes of a UTF-8 Encoded String and of Binary Data (1.5.4, 1.5.6)."""
 
 _TOO_SHORT = "the packet ends too early"
 
@@ -137,6 +142,16 @@ def encode_string(value: str) -> bytes:
     if "\0" in value:
         raise ValueError("U+0000 has no place in a string")  # [MQTT-1.5.4-2]
     return encode_binary(value.encode("utf-8"))
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """Whether a UTF-8 Encoded String can carry it: :func:`encode_string` does not raise."""
+    if not isinstance(value, str) or "\0" in value:  # [MQTT-1.5.4-2]
+        return False
+    try:
+        return len(value) <= LONGEST_STRING and len(value.encode("utf-8")) <= LONGEST_STRING
+    except UnicodeEncodeError:  # half of a pair
+        return False
 
 
 def encode_variable(value: int) -> bytes:

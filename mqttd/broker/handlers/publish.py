@@ -19,6 +19,7 @@ from mqttd.packets.errors import (
     ReceiveMaximumExceeded,
     TopicNameInvalid,
 )
+from mqttd.packets.primitives import LONGEST_STRING
 from mqttd.packets.properties import Properties
 from mqttd.packets.publish import Publish
 from mqttd.packets.reason_codes import ReasonCode
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 _SYS = b"$SYS/"
 _FOREVER = float("inf")
-_LONGEST_TOPIC = 65_535
 
 
 def handle_publish(connection: Connection, packet: Publish) -> None:
@@ -158,7 +158,7 @@ def forwarded(properties: Properties) -> Properties | None:
 def mounted(mountpoint: str, topic: bytes) -> bytes:
     """The full Topic Name. Raises TopicNameInvalid when it is too long to be sent to anybody."""
     full = mountpoint.encode() + topic
-    if len(full) > _LONGEST_TOPIC:  # [MQTT-4.7.3-3]
+    if len(full) > LONGEST_STRING:  # [MQTT-4.7.3-3]
         raise TopicNameInvalid("with the mountpoint the topic name is too long")
     return full
 
