@@ -38,7 +38,7 @@ def covers(topic_filter: Levels, asked: Levels) -> bool:
 
 
 def overlaps(one: Levels, other: Levels) -> bool:
-    """Whether some topic is matched by both; the empty one, which nobody can publish to, counts."""
+    """Whether some topic, be it the empty one, is matched by both."""
     if one[0] == "+":
         one, other = other, one
     if other[0] == "+" and one[0][:1] == "$":
