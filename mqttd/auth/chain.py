@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 from mqttd.auth.answers import WrongAnswer, presentable, still_good
 from mqttd.auth.enhanced import CLIENTS_REFUSED, TIME_LIMIT, unavailable
+from mqttd.auth.unknown import unknown
 from mqttd.identity import ConnectRequest, Identity, Refused
 from mqttd.interfaces import IAuthenticator
 from mqttd.log.failures import Failures
@@ -90,11 +91,7 @@ class AuthenticatorChain:
                 return
             self._await(request, number, answer, done)
             return
-        # A user nobody knows must look like a known one with a wrong password.
-        code = ReasonCode.NOT_AUTHORIZED
-        if request.password is not None:
-            code = ReasonCode.BAD_USER_NAME_OR_PASSWORD
-        done(Refused(code, "no authenticator lets the client in"))
+        done(unknown(request))
 
     def _await(self, request: ConnectRequest, at: int, answer: Any, done: Done) -> None:
         waiting = later(answer)

@@ -15,6 +15,7 @@ from typing_extensions import override
 from zope.interface import implementer
 
 from mqttd.auth.password_hash import check_hash, hash_password, verify
+from mqttd.auth.unknown import WRONG, unknown
 from mqttd.auth.user_file import checked_users
 from mqttd.config.errors import ConfigurationErrors
 from mqttd.config.schema.authentication import PasswordFileOptions
@@ -78,8 +79,10 @@ class PasswordFile:
         )
         if kept is None:
             return None
-        if not right or password is None:
-            raise Refused(ReasonCode.BAD_USER_NAME_OR_PASSWORD, "wrong user name or password")
+        if password is None:
+            raise unknown(request)
+        if not right:
+            raise Refused(ReasonCode.BAD_USER_NAME_OR_PASSWORD, WRONG)
         return Identity(username=request.username)
 
     def reload(self) -> Deferred[None]:

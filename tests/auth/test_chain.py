@@ -67,13 +67,26 @@ def test_the_first_that_lets_in_or_refuses_decides(
     assert never.asked == []
 
 
-@pytest.mark.parametrize(("password", "code"), [(b"x", 0x86), (None, 0x87)])
-def test_whom_nobody_lets_in_is_refused(
-    ask: Ask, way: Callable[[Any], Answering], password: bytes | None, code: int
+@pytest.mark.parametrize(
+    ("username", "password", "code", "reason"),
+    [
+        ("ann", b"x", 0x86, "wrong user name or password"),
+        ("ann", None, 0x86, "wrong user name or password"),
+        (None, b"x", 0x86, "wrong user name or password"),
+        (None, None, 0x87, "no authenticator lets the client in"),
+    ],
+)
+def test_whom_nobody_lets_in_is_refused_as_a_known_user_is(
+    ask: Ask,
+    way: Callable[[Any], Answering],
+    username: str | None,
+    password: bytes | None,
+    code: int,
+    reason: str,
 ) -> None:
-    (refused,) = ask(way(None), way(None), request=connect_request("ann", password))
+    (refused,) = ask(way(None), way(None), request=connect_request(username, password))
     assert isinstance(refused, Refused)
-    assert refused.reason_code == code
+    assert (refused.reason_code, refused.reason) == (code, reason)
 
 
 @pytest.mark.parametrize("wrong", [ValueError("s3cret of ann"), True, "yes", 0])

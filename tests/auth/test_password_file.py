@@ -13,6 +13,7 @@ from twisted.logger import capturedLogs
 from mqttd.auth import password_file, password_hash
 from mqttd.auth.password_file import PasswordFile
 from mqttd.auth.password_hash import hash_password
+from mqttd.auth.unknown import unknown
 from mqttd.config.errors import ConfigurationErrors
 from mqttd.config.schema.authentication import PasswordFileOptions
 from mqttd.identity import Identity, Refused
@@ -89,6 +90,14 @@ def test_client_identifiers_as_names(file: Path) -> None:
     users = PasswordFile(options, file.parent, in_thread=at_once)
     assert ask(users, None, b"s3cret of ann", client_id="ann") == Identity()
     assert ask(users, "ann", b"s3cret of ann", client_id="x") is None
+
+
+def test_a_known_name_without_a_password_is_refused_as_an_unknown_one(file: Path) -> None:
+    options = PasswordFileOptions(file="users", user_id_type="clientid")
+    users = PasswordFile(options, file.parent, at_once)
+    refused = ask(users, None, None, client_id="ann")
+    stranger = unknown(connect_request(None, None))
+    assert (refused.reason_code, refused.reason) == (stranger.reason_code, stranger.reason)
 
 
 def test_few_are_hashed_at_a_time(file: Path) -> None:
