@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import attrs
-
 from mqttd.config.errors import Finding, error
-from mqttd.config.option import key_of
+from mqttd.config.kinds import each_section, own_options, split_section
 from mqttd.config.schema.authentication import KINDS, Authenticator, AuthenticatorOptions
-from mqttd.config.structure import structure
 
-_COMMON: Final = frozenset(field.name for field in attrs.fields(AuthenticatorOptions))
 _NOT_HERE: Final = frozenset(
     {
         "scram:http",
@@ -37,14 +32,11 @@ def structure_authentication(
 ) -> tuple[list[Authenticator], list[Finding]]:
     """The authenticators of one section or list, and every error and warning found.
 
-    What is wrong is left out, as :func:`structure` does.
+    What is wrong is left out, as :func:`~mqttd.config.structure.structure` does.
     """
     made: list[Authenticator] = []
     findings: list[Finding] = []
-    for number, values in enumerate(sections):
-        place = path if len(sections) == 1 else f"{path}[{number}]"
-        if not values and len(sections) == 1:
-            break  # authentication {}
+    for values, place in each_section(sections, path):
         one, found = _one(values, base_dir, place)
         findings += found
         if one is None:
@@ -61,21 +53,18 @@ def structure_authentication(
 def _one(
     values: Mapping[str, Any], base_dir: Path, path: str
 ) -> tuple[Authenticator | None, list[Finding]]:
-    common = {name: value for name, value in values.items() if name in _COMMON}
-    rest = {name: value for name, value in values.items() if name not in _COMMON}
-    head, findings = structure(common, AuthenticatorOptions, base_dir, path)
+    head, rest, findings = split_section(values, AuthenticatorOptions, base_dir, path)
     name, found = _name(head, path)
     findings += found
     if findings or name is None:
         return None, findings
-    options: Any = rest
     cls = KINDS.get(name)
-    if cls is not None:
-        findings += _misspelled(rest, cls, path)
-        given = {key: value for key, value in rest.items() if not _about(findings, path, key)}
-        options, found = structure(given, cls, base_dir, path)
-        findings += found
-    return Authenticator(name, path, head.enable, head.on_error, options), findings
+    if cls is not None and "precondition" in rest:
+        del rest["precondition"]
+        message = "is an option of EMQX's that this version does not support"
+        findings.append(error(f"{path}.precondition", message, "remove it"))
+    options, found = own_options(rest, cls, AuthenticatorOptions, base_dir, path)
+    return Authenticator(name, path, head.enable, head.on_error, options), [*findings, *found]
 
 
 def _name(head: AuthenticatorOptions, path: str) -> tuple[str | None, list[Finding]]:
@@ -92,23 +81,3 @@ def _name(head: AuthenticatorOptions, path: str) -> tuple[str | None, list[Findi
         cure = 'write backend = "http" or backend = "built_in_database"'
         return None, [error(f"{path}.backend", "is not set", cure)]
     return name, []
-
-
-def _misspelled(rest: Mapping[str, Any], cls: type, path: str) -> list[Finding]:
-    """Options that no kind has, as far as what is common to all can tell."""
-    findings = []
-    known = [key_of(field) for field in attrs.fields(cls)]
-    for key in rest:
-        if key == "precondition":
-            message = "is an option of EMQX's that this version does not support"
-            findings.append(error(f"{path}.{key}", message, "remove it"))
-        elif key not in known and not difflib.get_close_matches(key.lower(), known, n=1):
-            near = difflib.get_close_matches(key.lower(), sorted(_COMMON), n=1)
-            if near:
-                message, cure = "unknown option", f"did you mean {near[0]}?"
-                findings.append(error(f"{path}.{key}", message, cure))
-    return findings
-
-
-def _about(findings: Sequence[Finding], path: str, key: str) -> bool:
-    return any(finding.path == f"{path}.{key}" for finding in findings)
