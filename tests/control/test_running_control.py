@@ -17,7 +17,7 @@ from mqttd.control.running import RunningControl
 from mqttd.engine.memory import MemoryEngine
 from mqttd.engine.options import EngineOptions
 from mqttd.identity import PeerCertificate, PeerInfo
-from mqttd.net.admission import OpenAdmission
+from mqttd.testing import AdmitAll
 
 DAY = 86400.0
 
@@ -74,7 +74,7 @@ class World:
 
 @pytest.fixture
 def world() -> World:
-    broker = Broker(MemoryEngine(EngineOptions()), Limits(), OpenAdmission())
+    broker = Broker(MemoryEngine(EngineOptions()), Limits(), AdmitAll())
     nothing: Any = SimpleNamespace(
         listeners={},
         psk_store=None,

@@ -20,13 +20,13 @@ from mqttd.config.schema.listeners import ListenerOptions
 from mqttd.config.types import Bind
 from mqttd.engine.memory import MemoryEngine
 from mqttd.engine.options import EngineOptions
-from mqttd.net.admission import OpenAdmission
 from mqttd.net.events import LoggedEvents
 from mqttd.net.factory import ListenerFactory
 from mqttd.net.sweeper import Sweeper
 from mqttd.net.turn import Turn
 from mqttd.packets.connect import Connect
 from mqttd.packets.encode import encode
+from mqttd.testing import AdmitAll
 
 
 class Wire(StringTransport):
@@ -104,7 +104,7 @@ class World:
         self.reactor.rightNow = 1000.0
         self.limits = Limits(idle_timeout=15.0)
         self.engine = MemoryEngine(EngineOptions())
-        self.broker = Broker(self.engine, self.limits, OpenAdmission(), events=LoggedEvents())
+        self.broker = Broker(self.engine, self.limits, AdmitAll(), events=LoggedEvents())
         self.turns = Turn(self.reactor, self.broker)
         self.factories: list[ListenerFactory] = []
         self.log: list[Any] = []

@@ -10,8 +10,8 @@ from mqttd.broker.broker import Broker
 from mqttd.broker.limits import Limits
 from mqttd.engine.memory import MemoryEngine
 from mqttd.engine.options import EngineOptions
-from mqttd.net.admission import OpenAdmission
 from mqttd.net.turn import Turn
+from mqttd.testing import AdmitAll
 
 
 class Commits:
@@ -120,7 +120,7 @@ def test_an_answer_that_comes_between_turns_gets_one() -> None:
     """Else what follows from it, a CONNACK maybe, waited for the next sweep."""
     clock: Any = Clock()
     engine = MemoryEngine(EngineOptions())
-    broker = Broker(engine, Limits(), OpenAdmission())
+    broker = Broker(engine, Limits(), AdmitAll())
     turn = Turn(clock, broker)
     clock.advance(7)
     broker.answered()

@@ -13,10 +13,10 @@ from mqttd.broker.broker import Broker
 from mqttd.config.errors import ConfigurationErrors, error
 from mqttd.config.load import Loaded, load_configuration
 from mqttd.engine.memory import MemoryEngine
-from mqttd.net.admission import OpenAdmission
 from mqttd.net.turn import Turn
 from mqttd.runtime.listening import Listening, limits_of
 from mqttd.runtime.reload import FILES_CHANGED, Reloader, ReloadReport
+from mqttd.testing import AdmitAll
 
 
 class NoTrust:
@@ -67,7 +67,7 @@ class World:
         self.wait = False
         loaded = load_configuration(self.file, {}, base_dir=folder)
         configuration = loaded.configuration
-        self.broker = Broker(MemoryEngine(), limits_of(configuration), OpenAdmission())
+        self.broker = Broker(MemoryEngine(), limits_of(configuration), AdmitAll())
         turn = Turn(reactor, self.broker)
         self.listening = Listening(self.broker, turn, reactor, reactor)
         self.listening.make(configuration, self.trust)
