@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from random import Random, SystemRandom
 
 from mqttd.broker.connection import Connection
@@ -26,6 +28,8 @@ from mqttd.packets.reason_codes import ReasonCode
 
 _KNOWN_TOPICS = 50_000
 _SWEEP_SLICE = 2_000
+_PUT_OFF_TIME = 0.01
+"""Seconds of a turn after which work that was put off waits for the next."""
 
 
 class Broker:
@@ -69,6 +73,8 @@ class Broker:
         self.starved: set[Session] = set()
         self.resting: set[Session] = set()
         """Those who go on in the next turn, so that others have theirs."""
+        self.unfinished: deque[Callable[[], object]] = deque()
+        """See :meth:`put_off`."""
         self._known_topics: dict[bytes, None] = {}
         self._swept: list[Connection] = []
 
@@ -95,9 +101,30 @@ class Broker:
         resting, self.resting = self.resting, set()
         for session in resting:
             session.go_on()
+        if self.unfinished:
+            self._finish(now + _PUT_OFF_TIME)
         self.engine.commit(now)
         while self.starved:
             self.starved.pop().flow()
+
+    def put_off(self, connection: Connection, work: Callable[[], object]) -> None:
+        """Go on with a client's work in a later turn, so that others have theirs."""
+        self.unfinished.append(partial(self._work, connection, work))
+        self.wake()
+
+    def _finish(self, until: float) -> None:
+        for _ in range(len(self.unfinished)):
+            self.unfinished.popleft()()
+            if self.unfinished and self.wake() >= until:
+                break
+
+    def _work(self, connection: Connection, work: Callable[[], object]) -> None:
+        self.now = self.wake()
+        try:
+            work()
+        except Exception:  # ours; nobody would ever go on with the client
+            connection.close(ReasonCode.UNSPECIFIED_ERROR, "internal error")
+            raise
 
     def answered(self) -> None:
         """An answer that was awaited is there; what follows from it needs a turn to end."""

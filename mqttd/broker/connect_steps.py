@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 _ALPHABET = string.ascii_letters + string.digits
 _NOTHING = Properties()
 _ALLOWED = Decision(True, "")
-_FILTERS_AT_ONCE = 1_000_000
+_FILTERS_AT_ONCE = 20
+_TURNS_FOR = 0.005
+"""Seconds of one turn in which what a session holds is judged; a session may hold very much."""
 
 
 def take_settings(connection: Connection, packet: Connect) -> None:
@@ -339,8 +341,17 @@ def _look_on(connection: Connection, data: bytes | None, review: Review, rules: 
     if connection.session is None:
         return
     # Each answer gives it time for the next: there may be many.
-    connection.deadline = connection.broker.now + connection.allowance
-    if review.advance(_FILTERS_AT_ONCE) is None:
+    broker = connection.broker
+    connection.deadline = broker.now + connection.allowance
+    until = broker.wake() + _TURNS_FOR
+    while not review.finished:
+        if review.advance(_FILTERS_AT_ONCE) is None:
+            return
+        if not review.finished and broker.wake() >= until:
+            go_on = partial(_look_on, connection, data, review, rules)
+            broker.put_off(connection, go_on)
+            return
+    if connection.session is None:
         return
     if rules is not connection.broker.rules:
         _look_over(connection, data, will=True)  # they changed meanwhile

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 HELD_ACKNOWLEDGEMENTS = 1_024
 """Acknowledgements one client may wait for before the broker stops reading from it."""
+_HANDLED_FOR = 0.02
+"""Seconds of a turn in which packets of one client are handled; what it asks may take long."""
+_LOOKS = 8
+"""Packets from one look at the time to the next."""
 
 
 _READS = frozenset((State.WAITING, State.CHALLENGED, State.CONNECTED))
@@ -104,6 +108,7 @@ class Connection:
         "session_expiry",
         "session_key",
         "state",
+        "tired",
         "trace",
         "username",
         "will",
@@ -148,6 +153,8 @@ class Connection:
         self.max_packet_size = math.inf
         self.pending = 0
         self.held = False
+        self.tired = False
+        """Whether the client had its time in this turn."""
         self.blocked = False
         self.receiving: set[int] = set()
         self.problem_information = True
@@ -189,12 +196,21 @@ class Connection:
                 self.outlet.resume()
 
     def _must_wait(self) -> bool:
-        return self.held or self.pending >= HELD_ACKNOWLEDGEMENTS or self.state is State.ADMITTING
+        return (
+            self.held
+            or self.tired
+            or self.pending >= HELD_ACKNOWLEDGEMENTS
+            or self.state is State.ADMITTING
+        )
 
     def _decode(self) -> None:
         framer = self.framer
         broker = self.broker
+        handled = 0
+        until = broker.now + _HANDLED_FOR
         while self.state in _READS and not self.held and self.pending < HELD_ACKNOWLEDGEMENTS:
+            if self.tired:
+                return
             frame = framer.next_frame()
             if frame is None:
                 return
@@ -212,6 +228,17 @@ class Connection:
             if self.trace is not None:
                 self.trace("RECV", packet)
             HANDLERS[first >> 4](self, packet)
+            handled += 1
+            if handled >= _LOOKS:
+                handled = 0
+                if broker.wake() >= until:
+                    self.tired = True
+                    broker.put_off(self, self._rested)
+                    return
+
+    def _rested(self) -> None:
+        self.tired = False
+        self.proceed()
 
     def hold(self) -> None:
         """Handle no further packet until :meth:`release`: an answer must not be overtaken."""
@@ -280,7 +307,7 @@ class Connection:
         """Look at the deadline in force, and forget QoS 2 identifiers that were never released."""
         if self.state is State.CLOSED:
             return
-        if now >= self.deadline and not self.held:
+        if now >= self.deadline and not (self.held or self.tired):
             if self.state is State.CONNECTED:
                 # [MQTT-3.1.2-22]
                 self.close(ReasonCode.KEEP_ALIVE_TIMEOUT, "exceeded timeout")

@@ -195,6 +195,6 @@ class MemoryBroker:
         again = True
         while again:
             self.core.commit(self.now)
-            again = bool(self.core.resting)
+            again = bool(self.core.resting or self.core.unfinished)
             for client in list(self.clients):
                 again = client.end_turn() or again

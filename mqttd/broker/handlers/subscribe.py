@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 _FAILURE_IN_3 = 0x80
 
+_JUDGED_AT_ONCE = 200
+_JUDGED_FOR = 0.005
+"""Filters judged in one turn, and seconds after which the rest waits for the next: a packet may
+hold a hundred thousand, and each is compared with many rules."""
+
 
 def subscription_key(connection: Connection, topic_filter: str) -> str:
     """What identifies a subscription in the session, with the mountpoint behind ``$share/GROUP/``.
@@ -76,10 +81,17 @@ def _judge(
     """
     if rules is not connection.broker.rules:
         rules, start = connection.broker.rules, 0
+    broker, judged = connection.broker, 0
+    until = broker.wake() + _JUDGED_FOR
     for at in range(start, len(wanted)):
         subscription, permissions = wanted[at], connection.permissions
         if isinstance(subscription, int) or permissions is None:
             continue
+        if judged and (judged >= _JUDGED_AT_ONCE or broker.wake() >= until):
+            go_on = partial(_judge_on, connection, session, packet_id, wanted, at, rules)
+            broker.put_off(connection, go_on)
+            return
+        judged += 1
 
         def later(decision: Decision, at: int = at) -> None:
             if connection.session is not session:
@@ -98,6 +110,18 @@ def _judge(
         if decision is None or not _judged(connection, wanted, at, decision):
             return
     _subscribe(connection, session, packet_id, wanted)
+
+
+def _judge_on(
+    connection: Connection,
+    session: Session,
+    packet_id: int,
+    wanted: list[Subscription | int],
+    start: int,
+    rules: object,
+) -> None:
+    if connection.session is session:
+        _judge(connection, session, packet_id, wanted, start, rules)
 
 
 def _judged(
