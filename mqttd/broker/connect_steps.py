@@ -316,6 +316,9 @@ def _claimed(
         max_packet_size=connection.max_packet_size,
         alias_maximum=properties.topic_alias_maximum or 0,
     )
+    if state.present and state.username != connection.username:
+        session.keep_to_subscriptions()
+    state.username = connection.username
     same = rules is broker.rules
     if connection.permissions is None or (same and not state.subscriptions):
         _welcome(connection, data)

@@ -177,6 +177,9 @@ class EngineSession(Protocol):
     present: bool
     """Whether stored Session State was resumed."""
 
+    username: str | None
+    """Whose it is: the user who claimed it last. Stored with it; the broker changes it."""
+
     subscriptions: dict[str, Subscription]
     """By full Topic Filter (mountpoint and ``$share`` included). Read only for the broker."""
 

@@ -243,6 +243,13 @@ class Session:
             cut = len(self._connection.mountpoint)
             events.withdrawn(self._connection, [each.topic_filter[cut:] for each in subscriptions])
 
+    def keep_to_subscriptions(self) -> None:
+        """The session was another user's: what waits, and no subscription of now wants, was for
+        that one alone, and nobody would ask whether this one may have it."""
+        self._withdrawn = TopicTree()
+        for everything in ("#", "$SYS/#"):
+            self._withdrawn.add(everything, None, True)
+
     def _is_withdrawn(self, message: Message) -> bool:
         """Whether only subscriptions that were taken away want the message."""
         topic = message.topic.decode()

@@ -42,6 +42,7 @@ class MemorySession:
         "queue",
         "sink",
         "subscriptions",
+        "username",
         "will",
     )
 
@@ -52,6 +53,7 @@ class MemorySession:
         self.claimed = False
         self.client_id = client_id
         self.present = False
+        self.username: str | None = None
         self.expiry = 0.0
         self.sink: SessionSink | None = None
         self.free_sink: SessionSink | None = None
