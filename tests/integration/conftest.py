@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -37,7 +40,9 @@ def run() -> Run:
     def call(
         *command: object, stdin: bytes = b"", seconds: float = 20.0, cwd: object = None
     ) -> Ended:
-        program = shutil.which(str(command[0]))
+        # Commands of the environment the tests run in come first: mqttd is one of them.
+        own = str(Path(sys.executable).parent)
+        program = shutil.which(str(command[0]), path=f"{own}:{os.environ['PATH']}")
         assert program is not None, f"{command[0]} is not installed: run make test-clients"
         done = subprocess.run(
             [program, *map(str, command[1:])],

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-MQTTD = Path(sys.executable).parent / "mqttd"
 PASSWORD = "s3cret-of-ann"
 CONFIG = """
 listeners.ssl.default {
@@ -26,17 +25,17 @@ authorization {
     rules = [{ permission = allow, who = all, action = all, topics = ["ours/#"] }]
   }]
 }
-audit { enable = true, file = "log/audit.log", key_file = "audit.key" }
+audit { enable = true, file = "log/audit.log", key_file = "chain.key" }
 """
 
 
 @pytest.fixture
 def folder(tmp_path: Path, run: Callable[..., Any]) -> Path:
     users = tmp_path / "users"
-    done = run(MQTTD, "passwd", "set", users, "ann", "--stdin", stdin=PASSWORD.encode())
+    done = run("mqttd", "passwd", "set", users, "ann", "--stdin", stdin=PASSWORD.encode())
     assert done.status == 0, done.output
-    key = tmp_path / "audit.key"
-    key.write_text("0123456789abcdef" * 2)
+    key = tmp_path / "chain.key"
+    key.write_text(secrets.token_hex(16))
     key.chmod(0o600)
     return tmp_path
 
@@ -48,7 +47,7 @@ def records(folder: Path) -> list[dict[str, Any]]:
 
 def verify(run: Callable[..., Any], folder: Path, *more: object) -> Any:
     return run(
-        MQTTD, "audit", "verify", folder / "log/audit.log", "--key-file", folder / "audit.key",
+        "mqttd", "audit", "verify", folder / "log/audit.log", "--key-file", folder / "chain.key",
         *more,
     )  # fmt: skip
 
@@ -63,8 +62,8 @@ def test_a_record_for_each_decision(
     assert run(*trust, "-u", "ann", "-P", PASSWORD, "-t", "theirs", "-m", "text").status == 0
     assert run(*trust, "-u", "ann", "-P", "s3cret-guess", "-t", "ours/a", "-m", "x").status != 0
     assert run(*place, "-t", "ours/a", "-m", "x").status != 0  # no TLS
-    assert run(MQTTD, "ctl", "log", "set-level", "debug", cwd=folder).status == 0
-    assert run(MQTTD, "ctl", "reload", cwd=folder).status == 0
+    assert run("mqttd", "ctl", "log", "set-level", "debug", cwd=folder).status == 0
+    assert run("mqttd", "ctl", "reload", cwd=folder).status == 0
     head = broker.wait_for("the audit log goes on at record").rpartition(" ")[2]
     broker.stop()
     found = records(folder)
@@ -101,7 +100,7 @@ def test_restarts_and_a_crash(
     whole = log.read_bytes()
     log.write_bytes(whole[:-30])  # within the last line, as a crash may leave it
     broker = start_broker(CONFIG, folder)
-    assert run(MQTTD, "ctl", "status", cwd=folder).status == 0  # the reactor runs
+    assert run("mqttd", "ctl", "status", cwd=folder).status == 0  # the reactor runs
     broker.stop()
     done = verify(run, folder)
     assert done.status == 0, done.output
@@ -116,7 +115,7 @@ def test_a_log_that_is_none_is_not_gone_on_with(folder: Path, run: Callable[...,
     (folder / "log").mkdir()
     (folder / "log/audit.log").write_text("my diary\n")
     (folder / "mqttd.conf").write_text(CONFIG)
-    done = run(MQTTD, "check", "--config", "mqttd.conf", cwd=folder)
+    done = run("mqttd", "check", "--config", "mqttd.conf", cwd=folder)
     assert done.status == 1
     assert "the last record of" in done.output
     assert "audit.file" in done.output
