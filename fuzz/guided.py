@@ -51,9 +51,10 @@ class Tracer:
 class Mutator:
     """Changes an input in a few of many ways."""
 
-    def __init__(self, rng: Random, tokens: Sequence[bytes]) -> None:
+    def __init__(self, rng: Random, tokens: Sequence[bytes], longest: int = _LONGEST) -> None:
         self._rng = rng
         self._tokens = tokens
+        self._longest = longest
         self._ways: tuple[Callable[[bytearray, bytes], None], ...] = (
             self._flip, self._edge, self._any, self._insert, self._delete, self._token,
             self._token, self._repeat, self._splice, self._add,
@@ -66,7 +67,7 @@ class Mutator:
             self._rng.choice(self._ways)(result, other)
             if not result:
                 result.append(self._rng.randrange(256))
-        return bytes(result[:_LONGEST])
+        return bytes(result[: self._longest])
 
     def _at(self, data: bytearray) -> int:
         return self._rng.randrange(len(data))
@@ -133,7 +134,8 @@ def fuzz(
     Any exception is a failure. The same arguments give the same inputs on every machine.
     """
     rng = Random(seed)
-    mutator = Mutator(rng, tokens)
+    seeds = list(seeds)
+    mutator = Mutator(rng, tokens, max(_LONGEST, *map(len, seeds), 0))
     tracer = Tracer(folder)
     report = Report()
 

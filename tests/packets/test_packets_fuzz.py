@@ -110,3 +110,16 @@ def test_the_command() -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("500 runs in ")
     assert "0 failures" in done.stdout
+
+
+def test_the_command_for_all_other_readers() -> None:
+    done = subprocess.run(
+        [sys.executable, str(FUZZ / "fuzz_trust.py"), "--runs", "300", "--seed", "1"],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    readers = [line.partition(":")[0] for line in done.stdout.splitlines()]
+    assert readers == ["tls", "crl", "ocsp", "psk", "proxy", "websocket"]
