@@ -7,26 +7,21 @@ run, with keys of their own; exit status 1 and the input in hexadecimal when a r
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import sys
 import tempfile
 import time
-import traceback
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from random import Random
 
-import attrs
-import guided
+import readers
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from OpenSSL import SSL
+from readers import Target
 
-import mqttd
 from mqttd.config.schema.tls import SslOptions
 from mqttd.net.proxy_protocol import InvalidProxyHeader, ProxyParser
 from mqttd.net.websocket_frames import FrameError, FrameReader
@@ -42,15 +37,6 @@ from mqttd.tls.issue import key_pem, make_authority, name_of
 _LARGEST = 4096
 _NOW = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 _DAY = datetime.timedelta(days=1)
-
-
-@attrs.frozen
-class Target:
-    """One reader: what it must do with any bytes, where to start, and pieces worth trying."""
-
-    check: Callable[[bytes], None]
-    seeds: Sequence[bytes]
-    tokens: Sequence[bytes] = (b"\x00\x00", b"\xff\xff")
 
 
 def _tls(authority: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Target:
@@ -183,41 +169,5 @@ def targets() -> dict[str, Target]:
     }
 
 
-def _unchanged(_rng: Random, data: bytes) -> bytes:
-    return data
-
-
-def main() -> int:
-    """Read the command line and run."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--runs", type=int, default=5_000, help="how many inputs for each reader")
-    parser.add_argument("--seed", type=int, default=0, help="another seed tries other inputs")
-    parser.add_argument("--only", action="append", help="one reader by its name; may be repeated")
-    arguments = parser.parse_args()
-    failures = 0
-    for name, target in targets().items():
-        if arguments.only and name not in arguments.only:
-            continue
-        start = time.monotonic()
-        report = guided.fuzz(
-            target.check,
-            target.seeds,
-            folder=str(Path(mqttd.__file__).parent),
-            runs=arguments.runs,
-            seed=arguments.seed,
-            tokens=target.tokens,
-            repair=_unchanged,
-        )
-        print(
-            f"{name}: {report.runs} runs in {time.monotonic() - start:.1f} s, "
-            f"{len(report.steps)} steps of the code seen, {len(report.failures)} failures"
-        )
-        for data, error in report.failures:
-            print(f"\ninput: {data.hex()}")
-            traceback.print_exception(error)
-        failures += len(report.failures)
-    return 1 if failures else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(readers.main(__doc__ or "", targets()))
