@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from mqttd.config.errors import ConfigurationErrors, Finding, by_severity, notice
 from mqttd.config.lint import lint
-from mqttd.config.load import Loaded, UnusableOptions, load_configuration
+from mqttd.config.load import Loaded, UnusableOptions, load_configuration, placed
 from mqttd.config.schema.psk import PskAuthenticationOptions
 from mqttd.config.schema.tls import DEFAULT_CERTFILE, DEFAULT_KEYFILE, SslOptions
 from mqttd.startup_trust import check_common_trust, check_listener_trust
@@ -61,7 +61,9 @@ def load(path: str, base_dir: Path | None = None) -> Loaded:
     try:
         return load_configuration(path, base_dir=base_dir)
     except UnusableOptions as errors:
-        more = _errors_of_files(errors.rest, {finding.path for finding in errors.errors})
+        wrong = {finding.path for finding in errors.errors}
+        origins = errors.rest.origins
+        more = [placed(each, origins) for each in _errors_of_files(errors.rest, wrong)]
         raise ConfigurationErrors(list(dict.fromkeys([*errors.findings, *more]))) from None
 
 
@@ -110,7 +112,7 @@ def check_everything(loaded: Loaded) -> list[Finding]:
             findings += check_listener(options, path, loaded.base_dir, psk=_psk(loaded))
         findings += check_listener_trust(options, path, loaded.base_dir)
     findings += check_common_trust(loaded)
-    return by_severity(list(dict.fromkeys(findings)))
+    return by_severity(list(dict.fromkeys(placed(each, loaded.origins) for each in findings)))
 
 
 def prepare(loaded: Loaded) -> tuple[list[str], list[Finding]]:
@@ -130,7 +132,8 @@ def prepare(loaded: Loaded) -> tuple[list[str], list[Finding]]:
     findings = check_everything(loaded)
     if any(finding.severity == "error" for finding in findings):
         raise ConfigurationErrors(findings)
-    advice = [each for each in lint(loaded.configuration) if each.path != OPEN_TO_ALL]
+    weak = [each for each in lint(loaded.configuration) if each.path != OPEN_TO_ALL]
+    advice = [placed(each, loaded.origins) for each in weak]
     if advice:
         remarks = "remark" if len(advice) == 1 else "remarks"
         lines.append(f"mqttd check has {len(advice)} more {remarks} on weak or risky settings")

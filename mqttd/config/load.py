@@ -27,7 +27,8 @@ class Loaded:
 
     ``base_dir`` is where relative paths start: the directory the process was started in, so that
     ``etc/certs/key.pem`` means the same as in EMQX's files. ``files`` are those the configuration
-    was read from: itself, what it includes, and passwords given as ``file://PATH``.
+    was read from: itself, what it includes, and passwords given as ``file://PATH``. ``origins``
+    says by option path where it was written.
     """
 
     configuration: Configuration
@@ -35,6 +36,7 @@ class Loaded:
     base_dir: Path
     path: Path | None = None
     files: tuple[Path, ...] = ()
+    origins: Mapping[str, str] = attrs.field(factory=dict, eq=False, repr=False)
 
 
 class UnusableOptions(ConfigurationErrors):
@@ -94,10 +96,10 @@ def _finish(
         finding for finding in validate(configuration) if _section(finding.path) not in misfits
     ]
     findings += refuse_not_yet(configuration)
-    findings = by_severity([_placed(finding, origins) for finding in findings])
+    findings = by_severity([placed(finding, origins) for finding in findings])
     files = (*map(directory.joinpath, document.files),)
     files += (*map(directory.joinpath, _secret_files(values)),)
-    loaded = Loaded(configuration, findings, directory, path, files)
+    loaded = Loaded(configuration, findings, directory, path, files, origins)
     if any(finding.severity == "error" for finding in findings):
         raise UnusableOptions(findings, loaded)
     return loaded
@@ -151,13 +153,13 @@ def _section(path: str) -> str:
     return path.rpartition(".")[0]
 
 
-def _placed(finding: Finding, origins: Mapping[str, str]) -> Finding:
+def placed(finding: Finding, origins: Mapping[str, str]) -> Finding:
     """The finding with the place its option was written, or the nearest section around it."""
     path = finding.path
     while path and not finding.origin:
         if path in origins:
             return attrs.evolve(finding, origin=origins[path])
-        path = _section(path)
+        path = path.rpartition("[")[0] if path.endswith("]") else _section(path)
     below = [origins[path] for path in origins if path.startswith(f"{finding.path}.")]
     if finding.path and below and not finding.origin:
         return attrs.evolve(finding, origin=below[0])

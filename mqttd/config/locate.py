@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+_DEEPEST: Final = 50
+"""Sections within each other; lists that are deeper are stepped over."""
+
 
 def locate(text: str) -> dict[str, int]:
-    """Lines (from 1) by option path, such as ``listeners.ssl.default.bind``.
+    """Lines (from 1) by option path, such as ``listeners.ssl.default.bind`` or, in a list,
+    ``authentication[1].file``.
 
     A help for error messages only: it follows keys, braces, quotes and comments, and knows
     nothing of includes or substitutions. A text that is no HOCON gives what was found so far.
@@ -24,8 +30,9 @@ class _Scanner:
         self.lines: dict[str, int] = {}
         self.sections: list[tuple[str, ...]] = [()]
 
-    def run(self) -> None:
-        while self.position < len(self.text):
+    def run(self, outside: int = 0) -> None:
+        """To the end, or until no more than ``outside`` sections are open."""
+        while self.position < len(self.text) and len(self.sections) > outside:
             mark = self.text[self.position]
             if mark in " \t\r\n,{":
                 self.step()
@@ -89,7 +96,7 @@ class _Scanner:
                 self.quoted()
                 begun = True
             elif mark == "[":
-                self.bracket()
+                self.items(path)
                 begun = True
             elif mark == "{":
                 self.sections.append(path)
@@ -103,6 +110,40 @@ class _Scanner:
             else:
                 begun = begun or not mark.isspace()
                 self.step()
+
+    def items(self, path: tuple[str, ...]) -> None:
+        """A list: its sections are ``path[0]``, ``path[1]``; one alone is ``path``."""
+        if len(self.sections) > _DEEPEST:
+            self.bracket()
+            return
+        self.step()
+        number = 0
+        while self.position < len(self.text) and self.text[self.position] != "]":
+            mark = self.text[self.position]
+            if mark == '"':
+                self.quoted()
+            elif self.at_comment():
+                self.skip_line()
+            elif mark == "[":
+                self.bracket()
+            elif mark == "{":
+                place = (*path[:-1], f"{path[-1]}[{number}]")
+                number += 1
+                self.lines[".".join(place)] = self.line
+                self.sections.append(place)
+                self.step()
+                self.run(len(self.sections) - 1)
+            else:
+                self.step()
+        self.step()
+        if number == 1:
+            self.rename(".".join(path))
+
+    def rename(self, name: str) -> None:
+        """The only section of the list ``name`` has the path of the list."""
+        first = f"{name}[0]"
+        for path in [each for each in self.lines if each.startswith(first)]:
+            self.lines.setdefault(name + path.removeprefix(first), self.lines.pop(path))
 
     def bracket(self) -> None:
         depth = 0

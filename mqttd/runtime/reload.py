@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from mqttd.broker.broker import Broker
 from mqttd.config.errors import ConfigurationErrors, Finding
 from mqttd.config.lint import lint
-from mqttd.config.load import Loaded
+from mqttd.config.load import Loaded, placed
 from mqttd.net.listeners import ListenError
 from mqttd.runtime.changes import differences, needs_restart
 from mqttd.runtime.listening import Listening, limits_of
@@ -199,7 +199,7 @@ class Reloader:
         findings = check_everything(loaded)
         if any(finding.severity == "error" for finding in findings):
             raise ConfigurationErrors(findings)
-        advice = lint(loaded.configuration)
+        advice = [placed(each, loaded.origins) for each in lint(loaded.configuration)]
         findings = [finding for finding in findings if finding not in advice]
         return _Candidate(loaded, seen, hashed, findings)
 

@@ -94,7 +94,7 @@ def test_client_identifiers_as_names(file: Path) -> None:
 
 def test_a_known_name_without_a_password_is_refused_as_an_unknown_one(file: Path) -> None:
     options = PasswordFileOptions(file="users", user_id_type="clientid")
-    users = PasswordFile(options, file.parent, at_once)
+    users = PasswordFile(options, file.parent, in_thread=at_once)
     refused = ask(users, None, None, client_id="ann")
     stranger = unknown(connect_request(None, None))
     assert (refused.reason_code, refused.reason) == (stranger.reason_code, stranger.reason)

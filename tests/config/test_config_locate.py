@@ -35,6 +35,48 @@ include "more.conf"
 log.console.level = info
 """
 
+LISTS = """\
+authentication = [
+  # { mechanism = jwt }
+  { mechanism = cred, checker = "a:}]" }
+  {
+    backend = http
+    ssl { enable = true
+      ciphers = ["x", "{"] } }
+]
+one = [{
+  type = file, rules = [ {
+    topics = ["a"] }
+    { topics = [] }] }]
+after = 1
+"""
+
+
+def test_lines_in_lists() -> None:
+    assert locate(LISTS) == {
+        "authentication": 1,
+        "authentication[0]": 3,
+        "authentication[0].mechanism": 3,
+        "authentication[0].checker": 3,
+        "authentication[1]": 4,
+        "authentication[1].backend": 5,
+        "authentication[1].ssl": 6,
+        "authentication[1].ssl.enable": 6,
+        "authentication[1].ssl.ciphers": 7,
+        "one": 9,
+        "one.type": 10,
+        "one.rules": 10,
+        "one.rules[0]": 10,
+        "one.rules[0].topics": 11,
+        "one.rules[1]": 12,
+        "one.rules[1].topics": 12,
+        "after": 13,
+    }
+
+
+def test_lists_of_any_depth() -> None:
+    assert locate("a = " + "[{b = " * 5000)["a"] == 1
+
 
 def test_lines() -> None:
     lines = locate(TEXT)
