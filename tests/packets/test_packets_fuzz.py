@@ -112,9 +112,19 @@ def test_the_command() -> None:
     assert "0 failures" in done.stdout
 
 
-def test_the_command_for_all_other_readers() -> None:
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("fuzz_trust.py", ["tls", "crl", "ocsp", "psk", "proxy", "websocket"]),
+        (
+            "fuzz_identity.py",
+            ["token", "key set", "answer", "scram", "users", "rules", "access list", "audit"],
+        ),
+    ],
+)
+def test_the_commands_for_all_other_readers(name: str, expected: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, str(FUZZ / "fuzz_trust.py"), "--runs", "300", "--seed", "1"],
+        [sys.executable, str(FUZZ / name), "--runs", "300", "--seed", "1"],
         capture_output=True,
         text=True,
         timeout=50,
@@ -122,4 +132,4 @@ def test_the_command_for_all_other_readers() -> None:
     )
     assert done.returncode == 0, done.stdout
     readers = [line.partition(":")[0] for line in done.stdout.splitlines()]
-    assert readers == ["tls", "crl", "ocsp", "psk", "proxy", "websocket"]
+    assert readers == expected
