@@ -14,6 +14,7 @@ from twisted.python.usage import UsageError
 from zope.interface.verify import verifyObject
 
 from mqttd._version import __version__
+from mqttd.cli import COMMANDS
 from mqttd.tap import Options, makeService
 
 GOOD = 'listeners.tcp.default { bind = "127.0.0.1:0" }\n'
@@ -97,7 +98,15 @@ def test_the_plugin_declares_and_imports_nothing_of_ours() -> None:
     assert (mqttd.tapname, mqttd.module) == ("mqttd", "mqttd.tap")
 
 
-@pytest.mark.parametrize("module", ["mqttd.tap", "mqttd.cli", "twisted.plugins.mqttd_plugin"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "mqttd.tap",
+        "twisted.plugins.mqttd_plugin",
+        ", ".join(f"mqttd.cli.{command}" for command in COMMANDS),
+    ],
+    ids=["tap", "plugin", "commands"],
+)
 def test_no_reactor_is_installed_by_an_import(module: str) -> None:
     """twistd's --reactor could not choose one any more."""
     script = f"import sys, {module}; sys.exit('twisted.internet.reactor' in sys.modules)"
