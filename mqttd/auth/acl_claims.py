@@ -19,6 +19,8 @@ _ACTIONS: Final = frozenset({"publish", "subscribe", "all"})
 _LISTS: Final[Mapping[str, str]] = {"pub": "publish", "sub": "subscribe", "all": "all"}
 _PARTS: Final = frozenset({"permission", "action", "topic", "topics", "qos", "retain"})
 _EQ: Final = "eq "
+_NOTHING: Final = (AccessRule(allow=True, action="all", topics=()),)
+"""Rules that allow nothing are not the same as no rules, under which everything may be allowed."""
 _LEVELS: Final[Mapping[Any, int]] = {0: 0, 1: 1, 2: 2, "0": 0, "1": 1, "2": 2}
 _RETAIN: Final[Mapping[Any, bool | None]] = {
     "all": None,
@@ -47,7 +49,7 @@ def access_rules(value: Any) -> tuple[AccessRule, ...]:
         raise ValueError("is neither a list of rules nor an object of pub, sub and all")
     if sum(len(rule.topics) for rule in rules) > MOST_TOPICS:
         raise ValueError(f"has more than {MOST_TOPICS} topics")
-    return rules
+    return rules or _NOTHING
 
 
 def _of_lists(value: Mapping[Any, Any]) -> Iterator[AccessRule]:

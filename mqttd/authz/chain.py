@@ -42,6 +42,7 @@ class Link:
 
 class SourceChain:
     """The rules of the identity, then the sources, then ``denies``: what no rule speaks of.
+    Clients that brought rules have a source in them: for those ``denies_ruled`` counts as well.
 
     A source that fails, or does not answer in time, denies: nobody is let through because a
     server is down.
@@ -49,9 +50,17 @@ class SourceChain:
 
     _log = Logger()
 
-    def __init__(self, links: Sequence[Link], clock: IReactorTime, *, denies: bool) -> None:
+    def __init__(
+        self,
+        links: Sequence[Link],
+        clock: IReactorTime,
+        *,
+        denies: bool,
+        denies_ruled: bool = True,
+    ) -> None:
         self.links = tuple(links)
         self.denies = denies
+        self.denies_ruled = denies or denies_ruled
         self._failures = {
             link: Failures("authorizer", link.name, clock, text="source of rules")
             for link in self.links
@@ -64,6 +73,10 @@ class SourceChain:
     def asked(self) -> int:
         """Questions whose answer is waited for."""
         return self._asked
+
+    def no_match(self, request: AccessRequest) -> bool:
+        """Whether what no rule speaks of is allowed to this client."""
+        return not (self.denies_ruled if request.identity.rules else self.denies)
 
     def ask(self, request: AccessRequest, done: Done) -> Decision | None:
         """The decision, or None: then ``done`` is called with it, once and later."""
@@ -99,7 +112,7 @@ class SourceChain:
                 return self._failed(link, TypeError(f"the answer is a {type(answer).__name__}"))
             decision = self._await(number, request, waiting, done)
             return None if decision is None else decision[0]
-        return _DENIED_BY_DEFAULT if self.denies else _ALLOWED_BY_DEFAULT
+        return _ALLOWED_BY_DEFAULT if self.no_match(request) else _DENIED_BY_DEFAULT
 
     def _await(
         self, number: int, request: AccessRequest, waiting: Deferred[Any], done: Done

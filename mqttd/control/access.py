@@ -33,5 +33,5 @@ async def access_row(
         chain = authorization.rules.chain
         sources = [Asking(link.name, "", link.authorizer) for link in chain.links]
         request = access_request(connection, action, name.encode(), qos, retain, group=group)
-        found = await explain(request, sources, not chain.denies, clock)
+        found = await explain(request, sources, chain.no_match(request), clock)
     return attrs.asdict(found)

@@ -248,13 +248,19 @@ class Parts:
             links.append(SourceLink(f"{entry.path} ({entry.type})", made))
         cache = options.cache
         return Rules(
-            SourceChain(links, self._context.reactor, denies=options.denies),
+            SourceChain(
+                links,
+                self._context.reactor,
+                denies=options.denies,
+                denies_ruled=options.no_match != "allow",
+            ),
             remembered=cache.max_size if cache.enable else 0,
             remembered_for=cache.ttl,
             disconnects=options.deny_action == "disconnect",
             key=(
                 tuple(id(link.authorizer) for link in links),
                 options.denies,
+                options.no_match,
                 options.deny_action,
                 cache,
             ),

@@ -44,9 +44,12 @@ def test_an_object_of_lists_allows() -> None:
     )
 
 
+NOTHING = AccessRule(allow=True, action="all", topics=())
+
+
 @pytest.mark.parametrize("empty", [[], {}, {"pub": []}])
-def test_nothing_is_no_rule(empty: Any) -> None:
-    assert access_rules(empty) == ()
+def test_nothing_listed_allows_nothing(empty: Any) -> None:
+    assert access_rules(empty) == (NOTHING,)
 
 
 @pytest.mark.parametrize(
@@ -143,4 +146,6 @@ def test_any_json_gives_rules_or_a_value_error(value: Any) -> None:
         rules = access_rules(value)
     except ValueError:
         return
-    assert all(rule.topics and rule.action in ("publish", "subscribe", "all") for rule in rules)
+    assert rules
+    assert all(rule.topics or rules == (NOTHING,) for rule in rules)
+    assert all(rule.action in ("publish", "subscribe", "all") for rule in rules)

@@ -152,7 +152,8 @@ def test_client_id_and_rules() -> None:
     rule = {"permission": "deny", "action": "publish", "topic": "a"}
     deny = AccessRule(allow=False, action="publish", topics=("a",))
     assert answer(acl=[rule]) == Allowed(rules=(deny,))
-    assert answer(acl=[]) == Allowed()
+    assert answer(acl="") == Allowed()
+    assert answer(acl=[]) == Allowed(rules=(AccessRule(allow=True, action="all", topics=()),))
     for wrong in (5, ["a"], "a\0", "\ud800", "x" * 70_000):
         with pytest.raises(BadAnswer):
             answer(clientid_override=wrong)

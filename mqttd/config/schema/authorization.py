@@ -63,7 +63,7 @@ class AuthorizationOptions:
         choice("allow", "deny"),
         None,
         """What happens where no rule says anything. Not set, it is ``deny`` as soon as a source is
-        enabled, and else ``allow``.""",
+        enabled, and for clients whose authenticator gave them rules; else ``allow``.""",
         shown_default="deny with a source, else allow",
     )
     deny_action: str = option(
