@@ -34,7 +34,7 @@ class UnknownPlugin(LookupError):  # noqa: N818 - says what there is
 
     def __init__(self, kind: str, name: str, known: Sequence[str], count: int = 0) -> None:
         what = f"{count} {kind} plugins are called" if count else f"there is no {kind} plugin"
-        super().__init__(f"{what} {name!r}; installed: {', '.join(known)}")
+        super().__init__(f"{what} {name!r}; installed: {', '.join(known) or 'none'}")
         self.known = list(known)
 
 

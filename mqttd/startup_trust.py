@@ -111,4 +111,6 @@ def _unknown(find: Callable[[], Any], path: str) -> Iterator[Finding]:
     try:
         find()
     except UnknownPlugin as problem:
-        yield error(path, str(problem), f"write one of {', '.join(problem.known)}")
+        others = f"write one of {', '.join(problem.known)}, or " if problem.known else ""
+        cure = f"{others}install the package that has it: mqttd plugins list"
+        yield error(path, str(problem), cure)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mqttd.auth.certificate import CertificateAuthenticator
-from mqttd.auth.cred import CredAuthenticator
+from mqttd.auth.cred import CredAuthenticator, CredProblem
 from mqttd.auth.http_authenticator import check_http_authenticator
 from mqttd.auth.jwt_plan import prepare as prepare_jwt
 from mqttd.auth.password_hash import check_hash
@@ -67,8 +67,11 @@ def _check(each: Authenticator, base_dir: Path) -> Iterator[Finding]:
         elif isinstance(options, CredOptions):
             place = f"{path}.checker"
             CredAuthenticator(options)
-    except ValueError as problem:
-        yield error(place, str(problem), "see the settings reference")
+    except CredProblem as problem:
+        yield error(place, str(problem), problem.cure)
+    except ValueError as problem:  # of a certificate's fingerprint
+        cure = "take that of openssl x509 -in FILE -noout -fingerprint -sha256"
+        yield error(place, str(problem), cure)
 
 
 def _written(name: str) -> str:

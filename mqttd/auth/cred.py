@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
@@ -25,6 +26,14 @@ _BLOCKING: Final = (FilePasswordDB, UNIXChecker)
 """Checkers that read a file, or hash, while the caller waits: those that come with Twisted."""
 
 
+class CredProblem(ValueError):  # noqa: N818 - says what is wrong
+    """The checker cannot be used; ``cure`` says what to do."""
+
+    def __init__(self, problem: str, cure: str) -> None:
+        super().__init__(problem)
+        self.cure = cure
+
+
 @implementer(IUsernamePassword)
 @attrs.frozen
 class _Credentials:
@@ -40,7 +49,7 @@ class _Credentials:
 
 @implementer(IAuthenticator)
 class CredAuthenticator:
-    """Asks a checker about user name and password. Raises ValueError for one it cannot use.
+    """Asks a checker about user name and password. Raises CredProblem for one it cannot use.
 
     Twisted's own checkers work in a thread; one of somebody else's is called in the reactor's,
     and has to answer by a Deferred if it waits for anything.
@@ -50,19 +59,23 @@ class CredAuthenticator:
         self, options: CredOptions, in_thread: Callable[..., Deferred[Any]] = deferToThread
     ) -> None:
         if not options.checker:
-            raise ValueError("checker is not set")
+            raise CredProblem("is not set", 'write one such as "file:/etc/mqttd/passwords"')
+        kind, _, rest = options.checker.partition(":")  # what follows may hold passwords
+        if kind == "file" and not Path(rest).is_file():
+            raise CredProblem("names a file that does not exist", "correct the path or create it")
         try:
             checker: Any = makeChecker(options.checker)
         except StrcredException:
-            kind = options.checker.partition(":")[0]  # what follows may hold passwords
-            raise ValueError(f"{kind} is no checker, or one that wants other words") from None
+            problem = f"{kind} is no checker, or one that wants other words"
+            raise CredProblem(problem, "twist conch --help-auth lists them") from None
         if isinstance(checker, InMemoryUsernamePasswordDatabaseDontUse):
             # Made of a string it holds text, and compares it with bytes.
             checker.users = {_as_bytes(k): _as_bytes(v) for k, v in checker.users.items()}
         self._checker = checker
         self._in_thread = in_thread if isinstance(checker, _BLOCKING) else None
         if IUsernamePassword not in self._checker.credentialInterfaces:
-            raise ValueError("the checker does not take user names and passwords")
+            problem = "the checker does not take user names and passwords"
+            raise CredProblem(problem, "name another one")
 
     async def authenticate(self, request: ConnectRequest) -> Identity | None:
         """See IAuthenticator."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -22,12 +23,17 @@ def check_sources(sources: Sequence[Source], base_dir: Path) -> Iterator[Finding
             yield from _check(source, base_dir)
 
 
+def _near(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else "install the plugin that has it"
+
+
 def _check(source: Source, base_dir: Path) -> Iterator[Finding]:
     options, path = source.options, source.path
     try:
         authorizer(source.type)
     except UnknownPlugin as problem:
-        yield error(f"{path}.type", str(problem), f"known: {', '.join(problem.known)}")
+        yield error(f"{path}.type", str(problem), _near(source.type, problem.known))
         return
     if isinstance(options, RuleFileOptions):
         yield from load_rules(options, base_dir, path)[2]

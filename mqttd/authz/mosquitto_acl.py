@@ -70,10 +70,16 @@ def parse_acl(data: bytes) -> tuple[list[Rule], list[tuple[int, str, str]]]:
             elif keyword == "pattern":
                 patterns.append(_line(number, rest, EVERYBODY, is_pattern=True))
             else:
-                raise BadTemplate("begins with none of user, topic and pattern")
+                raise BadTemplate("begins with none of user, topic and pattern", _cure(keyword))
         except BadTemplate as wrong:
             bad.append((number, wrong.problem, wrong.cure))
     return _ordered(lines, patterns), bad
+
+
+def _cure(keyword: str) -> str:
+    if keyword.startswith(("rules", "{")):
+        return "rules in this form are those of type = file"
+    return "write one of these words first, as in topic read a/b"
 
 
 def _user(name: str, users: dict[str, Who]) -> Who:

@@ -57,6 +57,8 @@ def _load_file(name: str, base_dir: Path, path: str) -> tuple[list[Rule], bytes,
         cure = bad.cure
         if data.lstrip().startswith(b"{") or (b"\n{" in data and b"}." in data):
             cure = "Erlang terms, as EMQX has them, are not read; see the manual's authorization"
+        elif data.lstrip().startswith((b"user ", b"topic ", b"pattern ")):
+            cure = "lines as in mosquitto's acl_file are those of type = mosquitto"
         found = attrs.evolve(error(path, bad.problem, cure), origin=f"{file}:{bad.line}")
         return [], b"", [found]
     reader = RuleReader(path, file)

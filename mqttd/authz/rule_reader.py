@@ -165,7 +165,7 @@ def _qos(value: Any) -> frozenset[int] | None:
         return None
     levels = {str(each) for each in (value if isinstance(value, list) else [value])}
     if not levels or not levels <= {"0", "1", "2"}:
-        raise _Wrong(f"expects a list of 0, 1 and 2, not {shown(value)}", "write qos = [0, 1]")
+        raise _Wrong("expects a list of some of 0, 1 and 2", "write qos = [0, 1]")
     return frozenset(int(each) for each in levels)
 
 

@@ -18,7 +18,7 @@ from mqttd.authz.explain import Asking, Explanation, explain, parse_topic, words
 from mqttd.authz.mosquitto_acl import load_acl
 from mqttd.authz.rule_file import load_rules
 from mqttd.cli.check import report
-from mqttd.config.errors import ConfigurationErrors
+from mqttd.config.errors import ConfigurationErrors, Finding
 from mqttd.config.load import Loaded
 from mqttd.config.schema.authorization_sources import MosquittoAclOptions, RuleFileOptions
 from mqttd.identity import PUBLISH, SUBSCRIBE, AccessRequest, Identity, PeerCertificate, PeerInfo
@@ -96,6 +96,7 @@ def _check(options: argparse.Namespace) -> int:
         rules, _, findings = load_rules(RuleFileOptions(path=options.file), Path(), "rules")
     else:
         rules, _, findings = load_acl(MosquittoAclOptions(path=options.file), Path(), "acl_file")
+    findings = [_of_file(finding, options.file) for finding in findings]
     usable = not any(finding.severity == "error" for finding in findings)
     if options.json:
         listed = [attrs.asdict(finding) for finding in findings]
@@ -106,6 +107,12 @@ def _check(options: argparse.Namespace) -> int:
         if usable:
             print(f"{len(rules)} rule{'' if len(rules) == 1 else 's'}")
     return 0 if usable else 1
+
+
+def _of_file(finding: Finding, file: str) -> Finding:
+    """A finding about a file that no configuration names."""
+    path = finding.path.partition(".path")[2].removeprefix(": ")
+    return attrs.evolve(finding, path=path if path or finding.origin else file)
 
 
 def _explain(options: argparse.Namespace) -> int:

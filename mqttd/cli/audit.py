@@ -67,6 +67,10 @@ def _verify(options: argparse.Namespace) -> int:
         print(json.dumps({"ok": not verdict.problem, **attrs.asdict(verdict)}, indent=2))
     else:
         _tell(verdict)
+        if verdict.problem and not verdict.records:
+            # Nothing fits from the first line on: more often a key than a forger.
+            what = "another key" if key else "a key: --key-file, as audit.key_file has it"
+            print(f"the log may have been made with {what}")
     return 1 if verdict.problem else 0
 
 

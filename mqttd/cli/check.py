@@ -60,7 +60,8 @@ def report(path: str, findings: Sequence[Finding]) -> str:
 
 def _block(finding: Finding) -> str:
     place = f" ({finding.origin})" if finding.origin else ""
-    lines = [f"{finding.severity}: {finding.path}{place}", f"    {finding.message}"]
+    subject = f"{finding.path}{place}".lstrip()
+    lines = [f"{finding.severity}: {subject}", f"    {finding.message}"]
     if finding.cure:
         lines.append(f"    cure: {finding.cure}")
     return "\n".join(lines) + "\n"

@@ -9,7 +9,7 @@ from mqttd.config.proofs import can_prove_psk, demands_proof
 from mqttd.config.schema import Configuration, ListenerOptions
 from mqttd.config.schema.authentication import Authenticator
 
-_CURE = "bind to 127.0.0.1, or demand client certificates with verify = verify_peer"
+_CURE = "write a section authentication, or demand certificates with verify = verify_peer"
 
 
 def authentication_findings(configuration: Configuration) -> Iterator[Finding]:

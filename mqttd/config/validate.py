@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from os.path import normpath
 
 from mqttd.config.abuse import check_abuse
 from mqttd.config.errors import Finding, error, warning
@@ -33,6 +34,7 @@ def validate(configuration: Configuration) -> list[Finding]:
             findings += _ssl_options(listener.ssl_options, f"{listener.path}.ssl_options")
     findings += _binds(configuration)
     findings += check_abuse(configuration)
+    findings += _audit(configuration)
     psk = configuration.psk_authentication
     if psk.enable and psk.store == "file" and not psk.init_file:
         findings.append(
@@ -51,6 +53,13 @@ def validate(configuration: Configuration) -> list[Finding]:
             error(path, f"can have {_LONGEST_HINT} bytes at most, none of them zero", "shorten it")
         )
     return findings
+
+
+def _audit(configuration: Configuration) -> Iterator[Finding]:
+    audit, log = configuration.audit, configuration.log.file
+    if audit.enable and log.enable and normpath(audit.file) == normpath(log.path):
+        message = "is log.file.path as well: lines of the log would break the audit log"
+        yield error("audit.file", message, "name two files")
 
 
 def _listener(listener: ListenerOptions) -> Iterator[Finding]:

@@ -75,12 +75,13 @@ class Failures:
         count = self._quiet.count("")
         if count:
             self._log.error(
-                "the {kind} {name} {what}; {then} ({count} times by now)",
+                "the {kind} {name} {what}; {then} ({times} by now)",
                 event=f"{self._kind}_failed",
                 kind=self._text,
                 name=self._name,
                 what=what,
                 then=then,
                 count=count,
+                times="once" if count == 1 else f"{count} times",
             )
         return what

@@ -315,11 +315,13 @@ def test_the_command(
     assert main(["audit", "verify", str(file), *key, "--expect", head]) == 0
     assert f"6 records are what was written, 1 to {head}" in capsys.readouterr().out
     assert main(["audit", "verify", str(file)]) == 1
-    assert "its hash is another" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "its hash is another" in told
+    assert "made with a key: --key-file" in told
     file.write_bytes(b"".join(lines(file)[2:]))
     assert main(["audit", "verify", str(file), *key, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["ok"], told["first"], told["records"]) == (True, 3, 4)
+    known = json.loads(capsys.readouterr().out)
+    assert (known["ok"], known["first"], known["records"]) == (True, 3, 4)
     assert main(["audit", "verify", str(file.with_name("none"))]) == 1
     assert "No such file" in capsys.readouterr().err
     with pytest.raises(SystemExit):

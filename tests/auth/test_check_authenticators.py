@@ -45,9 +45,20 @@ def findings(tmp_path: Path) -> Findings:
         ("backend = built_in_database", "file", "is not set", "path of a file"),
         ("mechanism = scram", "file", "is not set", "path of a file"),
         ("mechanism = scram, file = none", "file", "none does not exist", "create it"),
-        ("mechanism = cred", "checker", "is not set", ""),
-        ('mechanism = cred, checker = "memory:s3cret"', "checker", "memory is no checker", ""),
-        ("mechanism = certificate, fingerprints = [s3cret]", "fingerprints", "64 digits", ""),
+        ("mechanism = cred", "checker", "is not set", '"file:/etc/mqttd/passwords"'),
+        (
+            'mechanism = cred, checker = "memory:s3cret"',
+            "checker",
+            "memory is no checker",
+            "--help-auth",
+        ),
+        ('mechanism = cred, checker = "file:/no/such"', "checker", "does not exist", "create it"),
+        (
+            "mechanism = certificate, fingerprints = [s3cret]",
+            "fingerprints",
+            "64 digits",
+            "openssl x509",
+        ),
     ],
 )
 def test_one_mistake(findings: Findings, text: str, path: str, message: str, cure: str) -> None:

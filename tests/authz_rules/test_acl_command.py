@@ -142,7 +142,10 @@ def test_files_are_checked(acl: Callable[..., tuple[int, str]], tmp_path: Path) 
     assert acl("check", "--type", "mosquitto", "mosquitto.acl")[0] == 0
     status, said = acl("check", "--json", "mosquitto.acl")
     assert status == 1
-    assert json.loads(said)["findings"][0]["origin"].endswith("mosquitto.acl:1")
+    (finding,) = json.loads(said)["findings"]
+    assert finding["origin"].endswith("mosquitto.acl:1")
+    assert not finding["path"]
+    assert acl("check", "none.conf")[1].startswith("error: none.conf\n    ")
 
 
 def test_check_of_the_configuration_has_the_errors_of_rule_files(

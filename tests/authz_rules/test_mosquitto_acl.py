@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from mqttd.authz.mosquitto_acl import load_acl, make
-from mqttd.config.schema.authorization_sources import MosquittoAclOptions
+from mqttd.authz.rule_file import load_rules
+from mqttd.config.schema.authorization_sources import MosquittoAclOptions, RuleFileOptions
 from mqttd.identity import AccessRequest
 from mqttd.interfaces import PluginContext
 
@@ -109,6 +110,15 @@ def test_bad_lines_are_named(tmp_path: Path, line: str, problem: str) -> None:
     ]
     assert problem in findings[0].message
     assert findings[1].message == "is not UTF-8"
+
+
+def test_files_of_the_other_kind_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "acl").write_text("user roger\ntopic read a\n")
+    (tmp_path / "acl.conf").write_text("rules = [\n]\n")
+    (finding,) = load_rules(RuleFileOptions(path="acl"), tmp_path)[2]
+    assert "type = mosquitto" in finding.cure
+    first, _ = load_acl(MosquittoAclOptions(path="acl.conf"), tmp_path)[2]
+    assert "type = file" in first.cure
 
 
 def test_a_file_must_be_named_and_there(tmp_path: Path) -> None:

@@ -34,6 +34,12 @@ SSL = "listeners.ssl.a.ssl_options"
         (f"{SSL}.verify = maybe", f"{SSL}.verify", "one of verify_none, verify_peer"),
         (f"{SSL}.handshake_timeout = 5", f"{SSL}.handshake_timeout", "at least 100ms"),
         (f"{SSL}.handshake_timeout = infinity", f"{SSL}.handshake_timeout", "infinite"),
+        (
+            'audit { enable = true, file = "./a" }\nlog.file { enable = true, path = "a" }',
+            "audit.file",
+            "is log.file.path as well",
+        ),
+        ("listeners.tcp.a.enable_authn = no", "listeners.tcp.a.enable_authn", "quick_deny_anon"),
         ("listeners.tcp.a.access_rules = []", "listeners.tcp.a.access_rules", "no rule"),
         (
             'listeners.tcp.a.access_rules = ["permit all", "allow 10.0.0.300", "deny all"]',

@@ -11,6 +11,7 @@ import attrs
 
 from mqttd.broker.certificate_identity import SOURCES
 from mqttd.config.access_rules import parse_access_rules
+from mqttd.config.errors import InvalidValue
 from mqttd.config.mountpoint import parse_mountpoint
 from mqttd.config.option import (
     BIND,
@@ -29,7 +30,7 @@ from mqttd.config.option import (
 from mqttd.config.schema.tcp import TcpOptions
 from mqttd.config.schema.tls import SslOptions
 from mqttd.config.schema.websocket import WebSocketOptions
-from mqttd.config.types import Bind, Rate
+from mqttd.config.types import Bind, Rate, shown
 
 LISTENER_TYPES = ("tcp", "ssl", "ws", "wss")
 TLS_TYPES = ("ssl", "wss")
@@ -47,7 +48,11 @@ DEFAULT_BINDS = {
 def _parse_enable_authn(value: object) -> bool | str:
     if isinstance(value, str) and value.strip().lower() == "quick_deny_anonymous":
         return "quick_deny_anonymous"
-    result: bool = BOOLEAN.parse(value)
+    try:
+        result: bool = BOOLEAN.parse(value)
+    except InvalidValue:
+        problem = f"expects true, false or quick_deny_anonymous, not {shown(value)}"
+        raise InvalidValue(problem, "write one of them") from None
     return result
 
 
