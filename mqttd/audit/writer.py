@@ -140,10 +140,20 @@ class AuditLog:
         self._append(begin + line)
         self.head = head
 
+    def has_room(self, *, frequent: bool = False) -> bool:
+        """Whether one more record can wait. ``frequent``: of a kind that one client can cause
+        thousands of at once. Half of the room is kept from those, or a client could make room
+        for what it does not want to be seen."""
+        return len(self._waiting) < (MOST_WAITING // 2 if frequent else MOST_WAITING)
+
+    def lose(self) -> None:
+        """A record there is no room for; the next one says how many."""
+        self._lost += 1
+
     def add(self, fields: Mapping[str, Any]) -> None:
         """Write a record, soon. Never raises and never blocks."""
-        if len(self._waiting) >= MOST_WAITING:
-            self._lost += 1
+        if not self.has_room():
+            self.lose()
             return
         if self._lost:
             # It stands where they should have stood, for the queue is in order.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -19,10 +20,14 @@ from mqttd.engine.memory import MemoryEngine
 from mqttd.events import (
     EVENTS,
     MESSAGES,
+    AccessDenied,
     BrokerStarted,
     BrokerStopped,
     ConfigurationReloaded,
+    Event,
     OperatorAsked,
+    Subscribed,
+    Unsubscribed,
 )
 from mqttd.net.event_hub import EventHub
 from mqttd.net.reported_events import ReportedMessages
@@ -31,6 +36,16 @@ from mqttd.tls.files import resolve
 
 _FLUSH_TIME: Final = 2.0
 """Seconds event sinks have for what waits when the broker stops."""
+_FREQUENT: Final = MESSAGES | {AccessDenied.name, Subscribed.name, Unsubscribed.name}
+"""Events of which one packet can cause many thousands."""
+
+
+def record(audit: AuditLog, event: Event) -> None:
+    """Write an event to the audit log."""
+    if audit.has_room(frequent=event.name in _FREQUENT):
+        audit.add(fields_of(event))
+    else:
+        audit.lose()
 
 
 class Reporting:
@@ -57,9 +72,8 @@ class Reporting:
                 sync=options.sync,
                 in_thread=in_thread,
             )
-            audit = self.audit
             events = frozenset(options.events) or frozenset(EVENTS) - MESSAGES
-            self.hub.add(events, lambda event: audit.add(fields_of(event)))
+            self.hub.add(events, partial(record, self.audit))
 
     def attach(self, broker: Broker, engine: MemoryEngine) -> None:
         """Have the broker tell of messages, but only while somebody wants to know."""

@@ -208,7 +208,7 @@ def test_event_sinks_are_told_everything() -> None:
 
 
 def test_rules_of_an_identity_count() -> None:
-    rules = (AccessRule(False, "publish", ("private/#",)),)
+    rules = (AccessRule(False, "publish", ("private/#",)), AccessRule(True, "all", ("#",)))
     answers = Answers(lambda request: Identity(rules=rules))
     client = MemoryBroker(authenticators=[answers]).connected("c")
     client.subscribe("#")
