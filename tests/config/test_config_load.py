@@ -396,7 +396,6 @@ def test_the_shipped_file_leaves_no_working_option_out() -> None:
         "exclusive_subscription",
         "upgrade_qos",
         "mqueue_priorities",
-        "client_attrs_init",
         "mqueue_default_priority",
         "retry_interval",
     }
