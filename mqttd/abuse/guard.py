@@ -20,6 +20,7 @@ from mqttd.broker.state import State
 from mqttd.config.schema.abuse import AbuseOptions, FailedAuthOptions, FlappingOptions
 from mqttd.identity import ConnectRequest, Identity, PeerInfo, Refused
 from mqttd.log.text import clip, escape
+from mqttd.log.tokens import without_token
 from mqttd.packets.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
@@ -254,7 +255,7 @@ class Guard:
                 "{name} [{peer}] failed to authenticate {count} times or more within {window:g} s:"
                 " refused for {seconds:.0f} s",
                 event="auth_backoff",
-                name=clip(escape(_name(request))) or "a client without a name",
+                name=clip(escape(without_token(_name(request)))) or "a client without a name",
                 peer=host,
                 count=self._failed.max_count,
                 window=self._failed.window_time,

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import attrs
@@ -101,7 +101,8 @@ class ScramAuthenticator:
     """One method of MQTT 5's enhanced authentication.
 
     ``find`` gives the credential of a user, at once, or None. An unknown user is answered as a
-    known one, with a salt that stays the same, so that names cannot be found out.
+    known one, with a salt that stays the same, so that names cannot be found out; iterations and
+    length of the salt are those of one of ``looks``, since credentials may differ in them.
     """
 
     def __init__(
@@ -109,10 +110,12 @@ class ScramAuthenticator:
         method: str,
         find: Callable[[str], ScramCredential | None],
         *,
+        looks: Callable[[], Sequence[ScramCredential]] = tuple,
         new_nonce: Callable[[], str] = lambda: secrets.token_urlsafe(_NONCE_BYTES),
     ) -> None:
         self.method = method
         self._find = find
+        self._looks = looks
         self._new_nonce = new_nonce
         self._secret = secrets.token_bytes(32)
 
@@ -126,9 +129,14 @@ class ScramAuthenticator:
         if found is not None and found.method == self.method:
             return found, True
         name = METHODS[self.method]
-        salt = hmac.digest(self._secret, username.encode(), "sha256")[:_SALT_BYTES]
+        key = hmac.digest(self._secret, username.encode(), "sha256")
+        iterations, length, looks = ITERATIONS, _SALT_BYTES, self._looks()
+        if looks:
+            look = looks[int.from_bytes(key) % len(looks)]
+            iterations, length = look.iterations, len(look.salt)
+        salt = hashlib.shake_256(key).digest(length)
         nobody = bytes(hashlib.new(name).digest_size)
-        return ScramCredential(self.method, ITERATIONS, salt, nobody, nobody), False
+        return ScramCredential(self.method, iterations, salt, nobody, nobody), False
 
 
 @implementer(IEnhancedExchange)

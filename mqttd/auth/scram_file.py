@@ -39,9 +39,9 @@ class ScramFile:
         self._base_dir = base_dir
         self._path = f"{path}.file"
         self._in_thread = in_thread
-        self._users: Mapping[str, ScramCredential] = self._read()
-        method = _METHODS[options.algorithm]
-        self.methods = {method: ScramAuthenticator(method, self._find)}
+        self._method = method = _METHODS[options.algorithm]
+        self._take(self._read())
+        self.methods = {method: ScramAuthenticator(method, self._find, looks=lambda: self._looks)}
         """By name, for MQTT 5's enhanced authentication."""
 
     def authenticate(self, request: ConnectRequest) -> None:  # noqa: ARG002
@@ -60,7 +60,8 @@ class ScramFile:
         return checked_users(self._options.file, self._base_dir, ScramCredential.parse, self._path)
 
     def _take(self, users: Mapping[str, ScramCredential]) -> None:
-        self._users = users
+        self._users: Mapping[str, ScramCredential] = users
+        self._looks = [each for each in users.values() if each.method == self._method]
 
     def _keep(self, failure: Any) -> None:
         failure.trap(ConfigurationErrors)

@@ -110,7 +110,14 @@ class Permissions:
                 again: Decision | None = _SUPERUSER
                 if permissions is not None:
                     again = permissions.judge(
-                        action, topic, qos, retain, done, group=group, remember=remember
+                        action,
+                        topic,
+                        qos,
+                        retain,
+                        done,
+                        group=group,
+                        is_will=is_will,
+                        remember=remember,
                     )
                 if again is None:
                     return

@@ -74,6 +74,11 @@ def _succeeded(connection: Connection, answer: Authenticated) -> None:
         if answer.identity.username not in (None, connection.username):
             connection.fail(MqttError("another user re-authenticates", ReasonCode.NOT_AUTHORIZED))
             return
+        if answer.identity.client_id not in (None, connection.client_id):
+            connection.fail(
+                MqttError("another client re-authenticates", ReasonCode.NOT_AUTHORIZED)
+            )
+            return
         connection.identity = with_attributes(connection, answer.identity)
         settle_permissions(connection)
         if connection.broker.authorization is not None:

@@ -120,6 +120,19 @@ def test_unknown_users_look_like_known_ones() -> None:
     assert refusal(step(without + b",p=" + base64.b64encode(signature)))
 
 
+def test_unknown_users_look_like_those_of_the_file() -> None:
+    """Credentials that come from elsewhere have other iterations and salts than ours."""
+    kept = ScramCredential.new("SCRAM-SHA-256", "x", iterations=4096, salt=bytes(24))
+    server = ScramAuthenticator(
+        "SCRAM-SHA-256", {"ann": kept}.get, looks=lambda: list({"ann": kept}.values())
+    )
+    found, known = server.credential("nobody")
+    assert not known
+    assert (found.iterations, len(found.salt)) == (4096, 24)
+    assert server.credential("nobody")[0] == found
+    assert server.credential("nobody2")[0].salt != found.salt
+
+
 @pytest.mark.parametrize(
     "first",
     [
