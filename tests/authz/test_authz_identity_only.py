@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from zope.interface import implementer
 
 from mqttd.auth.acl_claims import access_rules
 from mqttd.authz.authorization import Rules
 from mqttd.authz.chain import SourceChain
 from mqttd.identity import ConnectRequest, Identity
+from mqttd.interfaces import IAuthenticator
 from mqttd.packets.reason_codes import ReasonCode
 from mqttd.testing import MemoryBroker
 
 NOT_AUTHORIZED = ReasonCode.NOT_AUTHORIZED
 
 
+@implementer(IAuthenticator)
 class Claims:
     """Gives everybody but ``free`` these rules."""
 
