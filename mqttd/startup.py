@@ -21,9 +21,6 @@ from mqttd.tls.self_test import TLSUnavailable, self_test
 EXIT_CONFIGURATION = os.EX_CONFIG
 """Exit status (78) of a start with a configuration that cannot be used: no retry helps."""
 
-CONFIG_FILES = ("etc/mqttd.conf", "/etc/mqttd/mqttd.conf")
-"""Where the configuration is looked for when none is named; the first that exists counts."""
-
 
 OPEN_TO_ALL = "authentication"
 """The option that lint's one finding for every start is about: nobody is asked who they are."""
@@ -45,11 +42,6 @@ class StartupError(SystemExit, Exception):
     @override
     def __str__(self) -> str:
         return "\n".join(self.lines)
-
-
-def default_configuration() -> str | None:
-    """The configuration file used when none is named; None when there is none."""
-    return next((path for path in CONFIG_FILES if os.path.exists(path)), None)
 
 
 def load(path: str, base_dir: Path | None = None) -> Loaded:

@@ -18,15 +18,14 @@ from typing_extensions import override
 
 from mqttd.cli.check import check, report
 from mqttd.config.errors import ConfigurationErrors
+from mqttd.config.places import CONFIG_FILES, default_configuration
 from mqttd.config.schema.log import LogOptions
 from mqttd.log.setup import Log
 from mqttd.plugins import describe
 from mqttd.runtime.signals import Signals
 from mqttd.startup import (
-    CONFIG_FILES,
     EXIT_CONFIGURATION,
     StartupError,
-    default_configuration,
     load,
     prepare,
 )

@@ -20,11 +20,12 @@ from mqttd.authz.rule_file import load_rules
 from mqttd.cli.check import report
 from mqttd.config.errors import ConfigurationErrors, Finding
 from mqttd.config.load import Loaded
+from mqttd.config.places import CONFIG_FILES, default_configuration
 from mqttd.config.schema.authorization_sources import MosquittoAclOptions, RuleFileOptions
 from mqttd.identity import PUBLISH, SUBSCRIBE, AccessRequest, Identity, PeerCertificate, PeerInfo
 from mqttd.interfaces import PluginContext
 from mqttd.plugins import authorizer
-from mqttd.startup import CONFIG_FILES, default_configuration, load
+from mqttd.startup import load
 from mqttd.tls.peer import peer_certificate
 
 EXIT_UNDECIDED: Final = 3

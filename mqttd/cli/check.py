@@ -11,7 +11,8 @@ from typing import Any
 import attrs
 
 from mqttd.config.errors import ConfigurationErrors, Finding
-from mqttd.startup import CONFIG_FILES, check_everything, default_configuration, load
+from mqttd.config.places import CONFIG_FILES, default_configuration
+from mqttd.startup import check_everything, load
 
 
 def add_command(commands: Any) -> None:

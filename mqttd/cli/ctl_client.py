@@ -13,8 +13,8 @@ from typing_extensions import override
 
 from mqttd.config.errors import ConfigurationErrors
 from mqttd.config.load import UnusableOptions, load_configuration
+from mqttd.config.places import default_configuration
 from mqttd.config.schema.control import ControlOptions
-from mqttd.startup import default_configuration
 
 TIMEOUT: Final = 120.0
 """Seconds for an answer; a refresh waits for servers elsewhere."""

@@ -28,7 +28,7 @@ Command = Callable[..., Ended]
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current folder, and no configuration anywhere else."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mqttd.startup.CONFIG_FILES", ("etc/mqttd.conf",))
+    monkeypatch.setattr("mqttd.config.places.CONFIG_FILES", ("etc/mqttd.conf",))
     for name in list(os.environ):
         if name.startswith("MQTTD_"):
             monkeypatch.delenv(name)
