@@ -117,7 +117,7 @@ def test_who_proved_nothing_is_left_to_the_next(ask: Ask, certificate: PeerCerti
     both = (CertificateAuthenticator(CertificateOptions(common_names=["x"])), last)
     (refused,) = ask(*both, request=connect_request("ann"))
     assert isinstance(refused, Refused)
-    assert refused.reason_code == 0x87
+    assert refused.reason_code == 0x86
     with_key = connect_request("ann", psk_identity=b"k")
     assert ask(*both, request=with_key) == [Identity(username="ann")]
     (refused,) = ask(*both, request=connect_request("ann", certificate=certificate))
