@@ -62,7 +62,9 @@ def _add(client: ControlClient, options: argparse.Namespace) -> Answer:
         row["reason"] = options.reason
     kept = client.ask("POST", ("banned",), body=json.dumps(row))
     kind, who = ctl_text.plain(kept["as"]), ctl_text.plain(kept["who"])
-    return Answer(kept, f"{kind} {who} is banned until {ctl_text.plain(kept['until'])}.")
+    until = ctl_text.plain(kept["until"])
+    end = "until it is removed" if until == "infinity" else f"until {until}"
+    return Answer(kept, f"{kind} {who} is banned {end}.")
 
 
 def _remove(client: ControlClient, options: argparse.Namespace) -> Answer:

@@ -27,7 +27,24 @@ def lint(configuration: Configuration) -> list[Finding]:
             findings += _ssl_options(listener.ssl_options, f"{listener.path}.ssl_options")
     findings += _limits(configuration)
     findings += _psk(configuration)
+    findings += _without_effect(configuration)
     return findings
+
+
+def _without_effect(configuration: Configuration) -> Iterator[Finding]:
+    """Sections that are off but have options, and sources that are never asked."""
+    for name in ("flapping_detect", "audit"):
+        section = getattr(configuration, name)
+        if not section.enable and section != type(section)():
+            message = "is false: the other options of the section have no effect"
+            yield warning(f"{name}.enable", message, "set it to true, or remove the section")
+    before = ""
+    for source in configuration.authorization.sources:
+        if source.enable and before:
+            message = f"is never asked: {before} denies what it does not allow"
+            yield warning(source.path, message, "put it before that one, or remove it")
+        if source.enable and source.type == "mosquitto":
+            before = before or source.path
 
 
 def _demands_identity(listener: ListenerOptions, configuration: Configuration) -> bool:

@@ -19,7 +19,7 @@ from mqttd.authz.chain import Link as SourceLink
 from mqttd.authz.chain import SourceChain
 from mqttd.broker.ports import EnhancedAuthenticator
 from mqttd.config.errors import ConfigurationErrors, error
-from mqttd.config.load import Loaded
+from mqttd.config.load import Loaded, placed
 from mqttd.config.schema.listeners import ListenerOptions
 from mqttd.interfaces import (
     IAuthenticator,
@@ -112,7 +112,8 @@ class Parts:
                 findings += errors.findings
         self._former = None
         if findings:
-            raise ConfigurationErrors(list(dict.fromkeys(findings)))
+            found = [placed(each, loaded.origins) for each in dict.fromkeys(findings)]
+            raise ConfigurationErrors(found)
 
     def take_over(self, former: Parts | None) -> None:
         """Start what is new and stop what is no longer there; the reactor runs."""

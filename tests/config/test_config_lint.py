@@ -40,6 +40,13 @@ def test_a_strict_file_has_no_findings(load: Load) -> None:
             "unchecked",
         ),
         ("listeners.tcp.b.bind = 1883", "listeners.tcp.b.bind", "without TLS"),
+        ("flapping_detect.max_count = 3", "flapping_detect.enable", "no effect"),
+        ('audit.file = "a.log"', "audit.enable", "no effect"),
+        (
+            "authorization.sources = [{ type = mosquitto, path = a }, { type = file, path = b }]",
+            "authorization.sources[1]",
+            "never asked: authorization.sources[0]",
+        ),
         ('listeners.ws.b.bind = "[::]:1"', "listeners.ws.b.bind", "without TLS"),
         ("listeners.ssl.a.max_connections = infinity", "listeners.ssl.a.max_connections", "limit"),
         ('listeners.ssl.a.access_rules = "allow all"', "listeners.ssl.a.access_rules", "denies"),
