@@ -1,4 +1,4 @@
-"""Checkers and stores that the configuration asks for: made once, kept over a reload."""
+"""Every plugin that the configuration asks for, made once and kept over a reload."""
 
 from __future__ import annotations
 
