@@ -42,13 +42,13 @@ from mqttd.config.schema.tls import SslOptions
 from mqttd.config.types import Bind
 from mqttd.engine.memory import MemoryEngine
 from mqttd.engine.options import EngineOptions
-from mqttd.net.admission import OpenAdmission
 from mqttd.net.factory import ListenerFactory
 from mqttd.net.live import LiveTrust
 from mqttd.net.steady_clock import SteadyClock
 from mqttd.net.turn import Turn
 from mqttd.packets.connect import Connect
 from mqttd.packets.encode import encode
+from mqttd.testing import AdmitAll
 from mqttd.tls.channel import TLSChannel
 from mqttd.tls.context import build_server_context
 from mqttd.tls.listener_context import ListenerTLS
@@ -164,7 +164,7 @@ class World:
         self.limits = Limits()
         self.clock = SteadyClock(reactor)
         engine = MemoryEngine(EngineOptions())
-        self.broker = Broker(engine, self.limits, OpenAdmission())
+        self.broker = Broker(engine, self.limits, AdmitAll())
         self.turn = Turn(self.clock, self.broker)
         listener = ListenerOptions(type="ssl", bind=Bind("127.0.0.1", 0), ssl_options=self.options)
         self.factory = ListenerFactory(
