@@ -213,7 +213,7 @@ class RemoteKeys:
         if self._running:
             self._timer = self._reactor.callLater(self._pause(), self._begin)
         waiting, self._waiting = self._waiting, set()
-        for each in waiting:
+        for each in tuple(waiting):  # one that is told may have another give up
             if not each.called:  # given up meanwhile
                 each.callback(None)
 
