@@ -38,6 +38,7 @@ CRL: Final = "crl.pem"
 NUMBER: Final = "crlnumber"
 
 _CERT_MODE: Final = 0o644
+_LATE: Final = datetime.timedelta(minutes=1)
 _KEY_MODE: Final = 0o600
 
 
@@ -175,7 +176,8 @@ class Authority:
             builder = (
                 x509.CertificateRevocationListBuilder()
                 .issuer_name(self.certificate.subject)
-                .last_update(now)
+                # clocks of those who check run a little behind ours
+                .last_update(now - _LATE)
                 .next_update(now + datetime.timedelta(days=days))
                 .add_extension(x509.CRLNumber(number), critical=False)
                 .add_extension(authority_identifier(self.certificate), critical=False)
