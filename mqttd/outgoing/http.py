@@ -11,7 +11,7 @@ from treq.client import HTTPClient as TreqClient
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.python.failure import Failure
 from twisted.python.url import URL
-from twisted.web.client import Agent, ResponseNeverReceived
+from twisted.web.client import Agent, RequestTransmissionFailed, ResponseNeverReceived
 from twisted.web.http_headers import Headers
 from typing_extensions import override
 
@@ -188,8 +188,9 @@ class HTTPClient:
                 doing.text = f"reading the answer of {server}"
                 reading = collect(response.original, attempt, max_size)
                 content = await doing.limit(reading, self._reactor)
-            except ResponseNeverReceived as problem:
-                # The server closed an idle connection while our request was on its way.
+            except (ResponseNeverReceived, RequestTransmissionFailed) as problem:
+                # The server closed an idle connection while our request was on its way, or was
+                # about to be: those of HTTP/1.0 close each.
                 if not attempt.untouched or given_up(problem):
                     raise self._explain(problem, server, attempt, max_size) from None
             except Exception as problem:
